@@ -1,0 +1,249 @@
+"""A call: one client request, decoded once and never changed.
+
+Codecs turn a dialect's body into a :class:`Call` and a call into an upstream body. Every level
+keeps the fields that only its own dialect knows in ``extra``, as decoded JSON in document order; an
+encoder of the same dialect writes them back, every other one leaves them out. Changed copies are
+made with :meth:`Call.changed`.
+"""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Mapping
+from typing import Any
+
+import attrs
+
+Json = Mapping[str, Any]
+
+
+class Role(enum.Enum):
+    """Who speaks."""
+
+    SYSTEM = "system"
+    DEVELOPER = "developer"
+    USER = "user"
+    ASSISTANT = "assistant"
+    TOOL = "tool"
+
+
+def _no_fields() -> Json:
+    return {}
+
+
+@attrs.frozen
+class Part:
+    """A piece of a message."""
+
+    extra: Json = attrs.field(factory=_no_fields, kw_only=True)
+
+
+@attrs.frozen
+class Text(Part):
+    """Visible text, exactly as given: not trimmed."""
+
+    text: str
+
+
+@attrs.frozen
+class Image(Part):
+    """An image by URL, or inline as a data URL.
+
+    Attributes:
+        detail: ``low``, ``high``, ``auto`` or empty.
+    """
+
+    url: str
+    detail: str = ""
+
+
+@attrs.frozen
+class File(Part):
+    """A document: inline (``data``: a data URL, or bare base64 when the client sent it so), by
+    ``url`` or by provider id."""
+
+    data: str = ""
+    url: str = ""
+    id: str = ""
+    name: str = ""
+
+
+@attrs.frozen
+class Audio(Part):
+    """Inline audio, base64, with its format (``wav``, ``mp3``)."""
+
+    data: str
+    format: str
+
+
+@attrs.frozen
+class Reasoning(Part):
+    """Earlier reasoning that is sent back.
+
+    Attributes:
+        signature: The provider's proof that it wrote the text; opaque.
+        dialect: The protocol that knows what to do with it.
+    """
+
+    text: str
+    signature: str = ""
+    dialect: str = ""
+
+
+@attrs.frozen
+class Refusal(Part):
+    """An earlier refusal in the model's own words."""
+
+    text: str
+
+
+@attrs.frozen
+class ToolCall(Part):
+    """A call that the assistant made.
+
+    Attributes:
+        arguments: JSON text as the model wrote it, possibly broken; free text for ``custom``.
+        type: ``function`` or ``custom``.
+    """
+
+    id: str
+    name: str
+    arguments: str
+    type: str = "function"
+
+
+@attrs.frozen
+class ToolResult(Part):
+    """What a tool answered; the only part of a TOOL message.
+
+    Attributes:
+        name: The tool's name where it is known; empty otherwise.
+        content: Text, images, files; a structured result is JSON text.
+    """
+
+    call_id: str
+    content: tuple[Part, ...]
+    name: str = ""
+    is_error: bool = False
+
+
+@attrs.frozen
+class Opaque(Part):
+    """A part of a kind that only its own dialect knows, as it stood."""
+
+    dialect: str
+    value: Json
+
+
+@attrs.frozen
+class Message:
+    """One turn."""
+
+    role: Role
+    parts: tuple[Part, ...]
+    name: str = ""
+    extra: Json = attrs.field(factory=_no_fields, kw_only=True)
+
+
+@attrs.frozen
+class Tool:
+    """A tool that the model may call.
+
+    Attributes:
+        parameters: JSON Schema of the arguments, or None when none was given.
+        strict: Whether the provider must hold the arguments to the schema; None when the client did
+            not say.
+        type: ``function``; anything else is a tool of one dialect and stands in ``extra`` as it was
+            given.
+    """
+
+    name: str
+    description: str = ""
+    parameters: Json | None = None
+    strict: bool | None = None
+    type: str = "function"
+    extra: Json = attrs.field(factory=_no_fields, kw_only=True)
+
+
+class ToolMode(enum.Enum):
+    """Whether the model may, must or must not call tools."""
+
+    AUTO = "auto"
+    NONE = "none"
+    ANY = "any"
+    NAMED = "named"
+
+
+@attrs.frozen
+class ToolChoice:
+    """The client's say on tool use.
+
+    Attributes:
+        names: NAMED: the one tool that must be called. AUTO and ANY: the tools that may be called,
+            empty for all.
+    """
+
+    mode: ToolMode
+    names: tuple[str, ...] = ()
+    extra: Json = attrs.field(factory=_no_fields, kw_only=True)
+
+
+@attrs.frozen
+class OutputFormat:
+    """Structured output: any JSON object, or JSON that follows a schema."""
+
+    schema: Json | None = None
+    name: str = ""
+    description: str = ""
+    strict: bool | None = None
+
+
+@attrs.frozen(kw_only=True)
+class Options:
+    """How to generate; None is "not said"."""
+
+    temperature: float | None = None
+    top_p: float | None = None
+    top_k: int | None = None
+    max_output_tokens: int | None = None
+    stop: tuple[str, ...] | None = None
+    seed: int | None = None
+    presence_penalty: float | None = None
+    frequency_penalty: float | None = None
+    reasoning_effort: str | None = None
+    verbosity: str | None = None
+    parallel_tool_calls: bool | None = None
+    output_format: OutputFormat | None = None
+    choices: int | None = None
+    logprobs: bool | None = None
+    top_logprobs: int | None = None
+    service_tier: str | None = None
+    user: str | None = None
+    metadata: Json | None = None
+
+
+@attrs.frozen(kw_only=True)
+class Call:
+    """One client request.
+
+    Attributes:
+        dialect: The protocol the client speaks; ``extra`` fields at every level belong to it.
+        model: What the client wrote as the model: a name, an alias, a selector.
+        is_streaming: Whether the client wants a stream.
+        wants_usage: Whether the client wants usage in its stream.
+        extra: Top-level fields without a canonical place, in document order.
+    """
+
+    dialect: str
+    model: str
+    messages: tuple[Message, ...]
+    tools: tuple[Tool, ...] = ()
+    tool_choice: ToolChoice | None = None
+    options: Options = Options()
+    is_streaming: bool = False
+    wants_usage: bool = False
+    extra: Json = attrs.field(factory=_no_fields)
+
+    def changed(self, **changes: Any) -> Call:
+        """A copy with some fields changed."""
+        return attrs.evolve(self, **changes)

@@ -1,0 +1,52 @@
+"""How one exchange is run, as a value: what may be tried, for how long, and what counts as an
+answer."""
+
+from __future__ import annotations
+
+import enum
+
+import attrs
+
+
+class CommitPoint(enum.Enum):
+    """How much of an answer must be there before the client gets any of it."""
+
+    CONTENT = "content"  # the first content of any kind
+    TEXT = "text"  # as CONTENT, but reasoning does not count
+    TOOL_CALL = (
+        "tool_call"  # as CONTENT, but a tool call only when its arguments are complete and parse
+    )
+    FINISH = "finish"  # the whole answer
+
+
+@attrs.frozen(kw_only=True)
+class Policy:
+    """The limits of one exchange. Times in seconds.
+
+    Attributes:
+        max_attempts: Upstream tries that may be started, race legs and repeats included.
+        deadline: For the whole exchange, from the decoded request to the last byte.
+        idle: Longest silence of an upstream, before and after the commit.
+        patience: With a further candidate in the plan: how long the running one may be without
+            content before that one is started beside it; None for never. Three times that when the
+            call asks for high reasoning effort.
+        same_first: Ask the same candidate again before the next one, where a repeat is allowed at
+            all.
+        max_wait: Longest Retry-After that is waited out.
+        hedge_ratio: Share of requests that may be given an extra attempt by patience.
+        echo_alias: Answer with the client's name of the model instead of the upstream's.
+        early_headers: Send the status line with the first keep-alive, before anything is committed.
+        keepalive: Seconds without bytes after which a keep-alive is sent.
+    """
+
+    max_attempts: int = 3
+    deadline: float = 600.0
+    idle: float = 120.0
+    patience: float | None = 10.0
+    commit: CommitPoint = CommitPoint.CONTENT
+    same_first: bool = False
+    max_wait: float = 30.0
+    hedge_ratio: float = 0.1
+    echo_alias: bool = False
+    early_headers: bool = False
+    keepalive: float = 12.0

@@ -1,0 +1,165 @@
+"""The seams between the parts, as structural types: whatever has these methods fits. No code, no
+defaults."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Protocol
+
+from lipstream.canonical.call import Call
+from lipstream.canonical.candidate import Candidate
+from lipstream.canonical.collect import Answer
+from lipstream.canonical.events import Batch, Event
+from lipstream.canonical.problem import Problem
+from lipstream.errors import UpstreamFault
+from lipstream.lifecycle.records import AttemptRecord, ExchangeRecord
+
+Headers = Sequence[tuple[str, str]]
+
+# ---------------------------------------------------------------- upstream
+
+
+class Upstream(Protocol):
+    """An open answer: a plain object, bound to no task. Whoever holds it closes it, once."""
+
+    @property
+    def dropped_events(self) -> int:
+        """How many unparseable events have been left out so far."""
+
+    async def receive(self) -> Batch:
+        """The events of the next network read, never an empty batch.
+
+        The last batch ends in ``Finished`` or ``StreamFailed``; nothing may be received after it.
+        Cancelling a receive loses no event.
+
+        Raises:
+            UpstreamFault: the connection broke; the stream is over.
+        """
+
+    async def aclose(self) -> None:
+        """Gives the connection back if the answer was wholly read, else closes it at once. Never
+        raises a fault."""
+
+
+class Backend(Protocol):
+    """A configured upstream."""
+
+    @property
+    def id(self) -> str:
+        """The name that selectors use."""
+
+    @property
+    def models(self) -> Sequence[str]:
+        """Models known without asking; what a list of models shows."""
+
+    async def open(self, call: Call, candidate: Candidate) -> Upstream:
+        """Sends the call and returns when the response's head says that an answer follows.
+
+        Raises:
+            UpstreamFault: no answer follows.
+            ClientFault: the call cannot be written in the backend's protocol.
+        """
+
+
+# ---------------------------------------------------------------- protocols
+
+
+class StreamEncoder(Protocol):
+    """Canonical events to the bytes of one client's stream. Keeps what it must know of the stream
+    so far."""
+
+    @property
+    def content_type(self) -> str:
+        """The media type of the stream."""
+
+    def encode(self, batch: Iterable[Event]) -> bytes:
+        """The wire bytes of a batch, possibly none. With ``Finished`` comes the dialect's end
+        marker."""
+
+    def encode_problem(self, problem: Problem) -> bytes:
+        """The dialect's own error frame, which ends the stream without its normal end marker."""
+
+    def keepalive(self) -> bytes:
+        """Bytes that mean nothing to a client but that the stream lives."""
+
+
+class ServerDialect(Protocol):
+    """The role towards clients of one protocol."""
+
+    @property
+    def name(self) -> str:
+        """The protocol's name, as in ``Call.dialect``."""
+
+    def decode_request(self, body: bytes) -> Call:
+        """Reads a request.
+
+        Raises:
+            BadRequest: with the path of the field that is wrong, and what it should be.
+        """
+
+    def stream_encoder(self, call: Call, *, model: str | None = None) -> StreamEncoder:
+        """An encoder for one stream; ``model`` replaces the upstream's name of the model where it
+        is given."""
+
+    def encode_answer(self, answer: Answer, call: Call, *, model: str | None = None) -> bytes:
+        """The body of a non-streaming response."""
+
+    def encode_problem(self, problem: Problem) -> bytes:
+        """The body of an error response."""
+
+
+class StreamDecoder(Protocol):
+    """The bytes of one upstream stream to canonical events. Any cut of the bytes gives the same
+    events."""
+
+    @property
+    def dropped_events(self) -> int:
+        """How many unparseable events have been left out so far."""
+
+    def feed(self, data: bytes) -> Batch:
+        """Takes what one network read delivered; returns the events that are complete, possibly
+        none."""
+
+    def end(self) -> Batch:
+        """The body is over: the rest, with a terminal event unless one was given before."""
+
+
+class ClientDialect(Protocol):
+    """The role towards upstreams of one protocol."""
+
+    @property
+    def name(self) -> str:
+        """The protocol's name, as in ``Call.dialect``."""
+
+    def path(self, model: str, *, is_streaming: bool) -> str:
+        """The request's path below the backend's base URL."""
+
+    def encode_request(self, call: Call, model: str, *, is_streaming: bool) -> bytes:
+        """The request's body.
+
+        Raises:
+            BadRequest: the call holds something that this protocol cannot say.
+        """
+
+    def stream_decoder(self) -> StreamDecoder:
+        """A decoder for one stream."""
+
+    def decode_answer(self, body: bytes) -> Batch:
+        """The events of a whole answer that was not streamed, with a terminal event."""
+
+    def decode_error(self, status: int, headers: Mapping[str, str], body: bytes) -> UpstreamFault:
+        """What an error response means. Header names are lower-case; any body will do, also
+        none."""
+
+
+# ---------------------------------------------------------------- beside the way
+
+
+class Observer(Protocol):
+    """Is told what happened, after it happened. Must not block and must not raise."""
+
+    def on_attempt(self, exchange_id: str, record: AttemptRecord) -> None:
+        """An attempt is over and its upstream is closed."""
+
+    def on_exchange(self, record: ExchangeRecord) -> None:
+        """An exchange is over and all its attempts are."""

@@ -1,0 +1,87 @@
+"""What is left of an exchange when it is over: immutable facts for observers (metrics, logs,
+ledgers, the demo's timeline).
+
+All times are seconds on the executor's clock since the exchange began; ``started_at`` of the
+exchange is wall-clock time. None means that it did not come to that.
+"""
+
+from __future__ import annotations
+
+import attrs
+
+from lipstream.canonical.candidate import Candidate
+from lipstream.canonical.usage import Usage
+from lipstream.errors import FaultKind
+from lipstream.lifecycle.attempt import AttemptState
+from lipstream.lifecycle.exchange import Ending
+
+
+@attrs.frozen(kw_only=True)
+class AttemptRecord:
+    """One upstream try, from the moment it was planned to the moment its upstream was closed.
+
+    Attributes:
+        number: 1, 2, 3 ... in the order in which the attempts were planned.
+        step: Which step of the plan it belonged to, from 0; attempts of one step raced each other.
+        due_at: When it was to start by the plan; it may have started earlier because another one
+            failed.
+        headers_at: The response's head had arrived.
+        content_at: The event that counts (see ``lifecycle.finish_line``) had arrived.
+        reason: Why it ended: ``complete``, ``lost_race``, ``client_gone``, ``deadline``, or the
+            kind of its fault.
+        detail: The upstream's own words about the fault, redacted; not for clients.
+        events: Canonical events read.
+        dropped_events: Events that could not be parsed and were left out.
+        closed_at: The upstream's connection was given back or closed.
+    """
+
+    number: int
+    step: int
+    candidate: Candidate
+    state: AttemptState
+    reason: str
+    due_at: float
+    opened_at: float | None
+    headers_at: float | None
+    content_at: float | None
+    committed_at: float | None
+    ended_at: float
+    closed_at: float
+    fault: FaultKind | None = None
+    status: int | None = None
+    retry_after: float | None = None
+    detail: str | None = None
+    events: int = 0
+    dropped_events: int = 0
+    usage: Usage | None = None
+
+
+@attrs.frozen(kw_only=True)
+class ExchangeRecord:
+    """One client request and everything that was done for it.
+
+    Attributes:
+        id: Unique, also in the client's ``X-Request-Id`` header.
+        selector: The route as it was compiled, in canonical text.
+        started_at: Unix time.
+        first_byte_at: The first byte of the answer was handed to the server.
+        winner: ``number`` of the attempt that was streamed to the client.
+        attempts: In order of number; every one that was started, exactly once.
+        status: The HTTP status that was sent, or None when the client was gone before.
+    """
+
+    id: str
+    dialect: str
+    model: str
+    selector: str
+    is_streaming: bool
+    started_at: float
+    duration: float
+    ending: Ending
+    winner: int | None
+    attempts: tuple[AttemptRecord, ...]
+    first_byte_at: float | None = None
+    events_sent: int = 0
+    bytes_sent: int = 0
+    status: int | None = None
+    usage: Usage | None = None

@@ -1,0 +1,122 @@
+"""The fold of an event stream into a whole answer."""
+
+from __future__ import annotations
+
+import pytest
+
+from lipstream.canonical import events as e
+from lipstream.canonical.call import Audio, File, Image, Reasoning, Refusal, Text, ToolCall
+from lipstream.canonical.collect import Answer, Collector
+from lipstream.canonical.limits import StreamLimits
+from lipstream.canonical.usage import Usage
+from lipstream.errors import FaultKind, UpstreamFault
+
+
+def fold(*events: e.Event, limits: StreamLimits | None = None) -> Answer:
+    """One batch, folded."""
+    collector = Collector(limits or StreamLimits())
+    collector.add(events)
+    return collector.answer()
+
+
+def test_text_of_one_kind_is_joined_and_order_is_kept() -> None:
+    """Parts come in the order in which they were said."""
+    answer = fold(
+        e.Started("id1", "m1", 7),
+        e.MessageStarted(),
+        e.ReasoningDelta("hm"),
+        e.TextDelta("a"),
+        e.TextDelta("b"),
+        e.RefusalDelta("no"),
+        e.TextDelta("c"),
+        e.MessageFinished(e.FinishReason.LENGTH, detail="max_tokens"),
+        e.Finished(),
+    )
+    assert (answer.id, answer.model, answer.created) == ("id1", "m1", 7)
+    (choice,) = answer.choices
+    assert choice.parts == (Reasoning("hm"), Text("ab"), Refusal("no"), Text("c"))
+    assert (choice.reason, choice.detail) == (e.FinishReason.LENGTH, "max_tokens")
+
+
+def test_interleaved_tool_calls_keep_their_arguments_apart() -> None:
+    """Fragments go to the call that they name."""
+    answer = fold(
+        e.ToolCallStarted(0, "c0", "f"),
+        e.ToolCallStarted(1, "c1", "g"),
+        e.ToolCallDelta(0, '{"a"'),
+        e.ToolCallDelta(1, "{}"),
+        e.ToolCallDelta(0, ":1}"),
+        e.ToolCallFinished(0),
+    )
+    assert answer.choices[0].parts == (ToolCall("c0", "f", '{"a":1}'), ToolCall("c1", "g", "{}"))
+
+
+def test_media_become_parts_and_audio_pieces_are_joined() -> None:
+    """An image and a file stand alone; audio grows."""
+    answer = fold(
+        e.Media("image", "http://x/i.png"),
+        e.Media("file", "http://x/f.pdf", name="f.pdf"),
+        e.Media("audio", "QUJD", mime="wav", transcript="a"),
+        e.Media("audio", "REVG", transcript="b", id="aud_1"),
+    )
+    audio = Audio("QUJDREVG", "wav", extra={"id": "aud_1", "transcript": "ab"})
+    image, file = Image("http://x/i.png"), File(url="http://x/f.pdf", name="f.pdf")
+    assert answer.choices[0].parts == (image, file, audio)
+
+
+def test_usage_is_the_last_report_of_each_field() -> None:
+    """Reports are running totals: never added up."""
+    answer = fold(
+        e.UsageReported(Usage(input_tokens=3, output_tokens=1)),
+        e.UsageReported(Usage(output_tokens=9, reasoning_tokens=4)),
+    )
+    assert answer.usage == Usage(input_tokens=3, output_tokens=9, reasoning_tokens=4)
+
+
+def test_dialect_fields_are_kept_at_their_level() -> None:
+    """Fields of the response and the choice are replaced, those of deltas are kept piece by piece."""
+    answer = fold(
+        e.Extra("d", "response", {"a": 1, "b": 1}),
+        e.Extra("d", "response", {"b": 2}),
+        e.Extra("d", "choice", {"c": 1}),
+        e.Extra("d", "delta", {"t": "x"}),
+        e.Extra("d", "delta", {"t": "y"}),
+    )
+    assert (answer.dialect, answer.extra) == ("d", {"a": 1, "b": 2})
+    assert (answer.choices[0].extra, answer.choices[0].pieces) == ({"c": 1}, {"t": ["x", "y"]})
+
+
+def test_logprobs_are_concatenated_per_kind() -> None:
+    """Token entries of text and refusal do not mix."""
+    answer = fold(
+        e.TextDelta("a", logprobs=({"token": "a"},)),
+        e.TextDelta("b", logprobs=({"token": "b"},)),
+        e.RefusalDelta("c", logprobs=({"token": "c"},)),
+    )
+    choice = answer.choices[0]
+    assert choice.logprobs == ({"token": "a"}, {"token": "b"})
+    assert choice.refusal_logprobs == ({"token": "c"},)
+
+
+def test_choices_come_in_order_of_their_index() -> None:
+    """Whatever the order in which they arrived."""
+    answer = fold(e.MessageStarted(1), e.TextDelta("b", 1), e.MessageStarted(0), e.TextDelta("a"))
+    assert [(c.index, c.parts) for c in answer.choices] == [(0, (Text("a"),)), (1, (Text("b"),))]
+
+
+@pytest.mark.parametrize(
+    "events",
+    [
+        [e.TextDelta("abc"), e.TextDelta("def")],
+        [e.ToolCallStarted(i, f"c{i}", "") for i in range(3)],
+        [e.Media("image", f"{i}") for i in range(3)],
+        [event for i in range(3) for event in (e.TextDelta(""), e.ReasoningDelta(""))],
+    ],
+    ids=["size", "calls", "media", "alternating"],
+)
+def test_answer_over_its_limits_is_refused(events: list[e.Event]) -> None:
+    """Memory for one answer is bounded in bytes and in parts."""
+    limits = StreamLimits(answer_bytes=5, answer_parts=2)
+    with pytest.raises(UpstreamFault) as caught:
+        fold(*events, limits=limits)
+    assert caught.value.kind is FaultKind.PROTOCOL
