@@ -1,0 +1,240 @@
+"""One upstream try: open, hold events back, commit or clean up.
+
+Theory of operation. An attempt runs as a task of its own in the exchange's nursery until it commits
+or ends. Its scope is what others may cancel, after leaving the reason with :meth:`Attempt.cancel`;
+its idle limit is the scope's deadline, pushed by every read. If it commits, its task ends and the
+attempt, with the open upstream and the held events, belongs to the exchange's task. In every other
+case the attempt's own task says so first (so that nobody waits for a slow close), then closes the
+upstream under a shield of :data:`CLOSE_LIMIT` seconds, then writes its record. That order is in one
+``finally``, so each of the three happens exactly once however the attempt ends.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import attrs
+import trio
+
+from lipstream.canonical import events as e
+from lipstream.canonical.limits import STREAM_LIMITS
+from lipstream.canonical.policy import CommitPoint
+from lipstream.canonical.usage import Usage
+from lipstream.errors import ClientFault, FaultKind, UpstreamFault
+from lipstream.execution.live import LiveExchange
+from lipstream.interfaces import Backend, Upstream
+from lipstream.lifecycle.attempt import AttemptInput, AttemptMachine, AttemptState
+from lipstream.lifecycle.finish_line import FinishLine
+from lipstream.lifecycle.records import AttemptRecord
+from lipstream.routing.options import apply_params
+from lipstream.routing.planner import Entry
+
+CLOSE_LIMIT = 1.0  # seconds that closing an upstream may take, shielded
+
+LOST = "lost_race"
+
+
+@attrs.define(eq=False)
+class Attempt:
+    """One try of one candidate. Times are ``trio.current_time()``; see :class:`AttemptRecord` for
+    what they mean."""
+
+    live: LiveExchange
+    number: int
+    step: int
+    entry: Entry
+    backend: Backend
+    commit_point: CommitPoint
+    due_at: float
+    state: AttemptMachine = attrs.field(factory=AttemptMachine)
+    scope: trio.CancelScope = attrs.field(factory=trio.CancelScope)
+    held: list[e.Event] = attrs.field(factory=list)
+    fault: UpstreamFault | None = None
+    reason: str = ""
+    usage: Usage | None = None
+    events: int = 0
+    opened_at: float | None = None
+    headers_at: float | None = None
+    content_at: float | None = None
+    committed_at: float | None = None
+    ended_at: float = 0.0
+    _held_size: int = 0
+    _upstream: Upstream | None = None
+
+    @property
+    def is_streaming(self) -> bool:
+        """Whether this attempt owns the exchange."""
+        return self.state.state is AttemptState.STREAMING
+
+    def cancel(self, reason: str) -> None:
+        """Asks the attempt to end; it cleans up in its own task."""
+        self.reason = self.reason or reason
+        self.scope.cancel(reason=reason)
+
+    def expire(self) -> None:
+        """Ends the attempt because it has been without content for too long."""
+        self.fault = UpstreamFault(FaultKind.TTFT, "no content within the time to first token")
+        self.scope.cancel(reason="ttft")
+
+    async def run(self, on_end: Callable[[Attempt], None]) -> None:
+        """Tries to commit. ``on_end`` is called as soon as the outcome is known, before anything is
+        closed."""
+        self.opened_at = trio.current_time()
+        self.state.send(AttemptInput.START)
+        try:
+            with self.scope:
+                self._push_idle()
+                await self._prime()
+        finally:
+            if not self.is_streaming:
+                self._end_unless_over()
+            on_end(self)
+            if not self.is_streaming:
+                await self.close()
+
+    async def _prime(self) -> None:
+        call, candidate = self.live.call, self.entry.candidate
+        if candidate.params:
+            call = call.changed(options=apply_params(call.options, candidate.params))
+        try:
+            self._upstream = await self.backend.open(call, candidate)
+            self.headers_at = trio.current_time()
+            self.state.send(AttemptInput.HEADERS)
+            line = FinishLine(self.commit_point)
+            while not self._has_decided(await self.receive(), line):
+                self._push_idle()
+        except UpstreamFault as fault:
+            self.fail(fault)
+        except ClientFault as fault:
+            self.fail(UpstreamFault(FaultKind.UNSUPPORTED, str(fault), code=fault.code))
+
+    def _push_idle(self) -> None:
+        self.scope.deadline = trio.current_time() + self.live.route.policy.idle
+
+    def _has_decided(self, batch: e.Batch, line: FinishLine) -> bool:
+        """Holds a batch; True when the attempt has committed or come too late."""
+        for event in batch:
+            if isinstance(event, e.StreamFailed):
+                raise event.fault
+            if line.is_crossed_by(event):
+                self._commit(batch)
+                return True
+        if line.is_broken:
+            raise UpstreamFault(FaultKind.PROTOCOL, "a tool call's arguments are not JSON")
+        return self._hold(batch)
+
+    def _hold(self, batch: e.Batch) -> bool:
+        """Keeps a batch back; True when it was too much to keep and the attempt commits with what
+        there is."""
+        self._held_size += sum(map(_size, batch))
+        is_full = (
+            len(self.held) + len(batch) > STREAM_LIMITS.held_events
+            or self._held_size > STREAM_LIMITS.held_bytes
+        )
+        if is_full and self.commit_point is CommitPoint.CONTENT:
+            raise UpstreamFault(FaultKind.PROTOCOL, "too much before anything that counts")
+        if is_full:
+            self._commit(batch)
+        else:
+            self.held += batch
+        return is_full
+
+    def _commit(self, batch: e.Batch) -> None:
+        self.content_at = trio.current_time()
+        if self.live.state.try_commit(self.number):
+            self.fault, self.reason = None, ""  # it may have been told to expire in this very tick
+            self.committed_at = self.content_at
+            self.state.send(AttemptInput.COMMIT)
+            self.held += batch
+        else:
+            self.reason = self.reason or LOST
+
+    async def receive(self) -> e.Batch:
+        """The next batch of the upstream. Raises UpstreamFault when the connection broke."""
+        assert self._upstream is not None
+        batch = await self._upstream.receive()
+        self.events += len(batch)
+        for event in batch:
+            if type(event) is e.UsageReported:
+                self.usage = event.usage if self.usage is None else self.usage.merge(event.usage)
+        return batch
+
+    # -- endings: exactly one of them is written, by whoever owns the attempt
+
+    def finish(self) -> None:
+        """The answer is complete."""
+        self.reason = "complete"
+        self._end(AttemptInput.FINISH)
+
+    def fail(self, fault: UpstreamFault) -> None:
+        """The upstream failed."""
+        self.fault, self.reason = fault, fault.kind.value
+        self._end(AttemptInput.ERROR)
+
+    def _end_unless_over(self) -> None:
+        """Ends an attempt that was cancelled: by its idle limit, by a competitor, or with the whole
+        exchange."""
+        if self.state.is_terminal:
+            return
+        if self.reason:
+            self._end(AttemptInput.CANCEL)
+        elif self.fault is not None:
+            self.fail(self.fault)
+        elif self.scope.cancelled_caught:
+            self.fail(UpstreamFault(FaultKind.IDLE, "the upstream was silent for too long"))
+        else:
+            self.end_with_exchange()
+
+    def end_with_exchange(self) -> None:
+        """Ends an attempt because its exchange ended."""
+        ending = self.live.state.ending
+        self.reason = ending.reason if ending else "cancelled"
+        self._end(AttemptInput.CANCEL)
+
+    def _end(self, given: AttemptInput) -> None:
+        self.ended_at = trio.current_time()
+        self.state.send(given)
+
+    async def close(self) -> None:
+        """Closes the upstream of an attempt that is over, and writes its record. Called once, by
+        the owner."""
+        try:
+            if self._upstream is not None:
+                with trio.CancelScope(shield=True, deadline=trio.current_time() + CLOSE_LIMIT):
+                    await self._upstream.aclose()
+        finally:
+            self.live.add_record(self._record())
+
+    def _record(self) -> AttemptRecord:
+        zero, fault = self.live.started_at, self.fault
+
+        def since(moment: float | None) -> float | None:
+            return None if moment is None else moment - zero
+
+        return AttemptRecord(
+            number=self.number,
+            step=self.step,
+            candidate=self.entry.candidate,
+            state=self.state.state,
+            reason=self.reason,
+            due_at=self.due_at - zero,
+            opened_at=since(self.opened_at),
+            headers_at=since(self.headers_at),
+            content_at=since(self.content_at),
+            committed_at=since(self.committed_at),
+            ended_at=self.ended_at - zero,
+            closed_at=trio.current_time() - zero,
+            fault=fault.kind if fault else None,
+            status=fault.status if fault else None,
+            retry_after=fault.retry_after if fault else None,
+            detail=fault.detail if fault else None,
+            events=self.events,
+            dropped_events=self._upstream.dropped_events if self._upstream else 0,
+            usage=self.usage,
+        )
+
+
+def _size(event: e.Event) -> int:
+    """Roughly what holding an event costs, in bytes."""
+    payload = sum(len(getattr(event, name, "")) for name in ("text", "arguments", "url"))
+    return payload + (len(event.source.data) if event.source else 0)

@@ -1,0 +1,97 @@
+"""Exchanges that are running now: what can be done to one from outside, and to all of them at the
+end."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Sequence
+
+import attrs
+import trio
+
+from lipstream.canonical.call import Call
+from lipstream.canonical.candidate import Candidate
+from lipstream.canonical.policy import Policy
+from lipstream.errors import LipstreamError
+from lipstream.interfaces import Observer
+from lipstream.lifecycle.exchange import Exchange, ExchangeInput
+from lipstream.lifecycle.records import AttemptRecord
+from lipstream.routing.selector import Selector
+
+
+@attrs.frozen
+class Route:
+    """Where a call may go: the parsed selector, its canonical text, and the policy that goes with
+    it."""
+
+    selector: Selector
+    text: str
+    policy: Policy
+
+
+@attrs.define(eq=False)
+class LiveExchange:
+    """One exchange while it runs. Times are ``trio.current_time()``.
+
+    Attributes:
+        scope: Cancelled to end everything that is done for this exchange; use :meth:`leave`.
+        work: The scope of what is being done now, opening or delivering; use :meth:`interrupt`.
+        interruption: What :meth:`interrupt` was given; the client is told.
+        nursery: Everything that is done for the exchange runs in it; set while it runs.
+        winner: The candidate that is being streamed, once there is one.
+        records: Of the attempts that are over, in the order in which they ended.
+    """
+
+    id: str
+    call: Call
+    route: Route
+    deadline: float
+    state: Exchange = attrs.field(factory=Exchange)
+    scope: trio.CancelScope = attrs.field(factory=trio.CancelScope)
+    work: trio.CancelScope = attrs.field(factory=trio.CancelScope)
+    interruption: LipstreamError | None = None
+    winner: Candidate | None = None
+    nursery: trio.Nursery = attrs.field(init=False)
+    started_at: float = attrs.field(factory=trio.current_time)
+    wall_time: float = attrs.field(factory=time.time)
+    observers: Sequence[Observer] = ()
+    records: list[AttemptRecord] = attrs.field(factory=list)
+
+    def add_record(self, record: AttemptRecord) -> None:
+        """Keeps the record of an attempt that is over and closed, and tells the observers."""
+        self.records.append(record)
+        for observer in self.observers:
+            observer.on_attempt(self.id, record)
+
+    def leave(self, reason: str) -> None:
+        """The client is gone (``client_gone``, ``client_stalled``): ends everything at once."""
+        if self.state.ending is None:
+            self.state.end(ExchangeInput.LEAVE, reason)
+            self.scope.cancel(reason=reason)
+
+    def interrupt(self, error: LipstreamError) -> None:
+        """Ends the exchange with an error that the client is still told."""
+        if self.state.ending is None and self.interruption is None:
+            self.interruption = error
+            self.work.cancel(reason=str(error))
+
+
+class LiveExchanges:
+    """All running exchanges of this process."""
+
+    def __init__(self) -> None:
+        self._running: set[LiveExchange] = set()
+
+    def __len__(self) -> int:
+        return len(self._running)
+
+    def __iter__(self) -> Iterator[LiveExchange]:
+        return iter(tuple(self._running))
+
+    def add(self, live: LiveExchange) -> None:
+        """Counts an exchange in."""
+        self._running.add(live)
+
+    def discard(self, live: LiveExchange) -> None:
+        """Counts an exchange out."""
+        self._running.discard(live)

@@ -1,0 +1,303 @@
+"""One loop for the race, the hedge and the failover: start what is due, wait for one thing, decide.
+
+Theory of operation. The plan gives one step after another; the entries of a step race each other,
+each with its own delay. An entry is started when it is due, or at once when a running attempt of
+the step failed. When nothing runs and nothing waits, the next step follows: that is failover. When
+the running attempts stay without content for the policy's patience, the next step is started beside
+them: that is a hedge, and it has a budget. All of them report to one place, and the loop waits
+there until somebody reports or the next time is due. The shape is that of Trio's own happy-eyeballs
+connect.
+
+The first attempt to commit has won before the loop hears of it (``Exchange.try_commit`` knows no
+tie). The loop then cancels the others and returns; they clean up in the nursery and nobody waits
+for them. Results are values: no exception but a bug leaves.
+
+A repeat of the same candidate has its rules in :func:`repeat_delay`.
+"""
+
+from __future__ import annotations
+
+import math
+import random
+from collections import deque
+from collections.abc import Mapping
+
+import attrs
+import trio
+
+from lipstream.canonical.policy import CommitPoint, Policy
+from lipstream.errors import Cause, Exhausted, FaultKind, LipstreamError
+from lipstream.execution.attempt import LOST, Attempt
+from lipstream.execution.live import LiveExchange
+from lipstream.interfaces import Backend
+from lipstream.lifecycle.exchange import ExchangeInput
+from lipstream.routing.budgets import TokenBucket
+from lipstream.routing.classify import Verdict, classify, decisive
+from lipstream.routing.planner import (
+    Conditions,
+    Entry,
+    Step,
+    count_steps,
+    next_step,
+    no_candidate,
+)
+
+GIVEN_UP = "given_up"
+HARD_THINKING = ("high", "xhigh", "max")
+
+
+@attrs.frozen
+class Pending:
+    """An entry that waits for its time."""
+
+    due_at: float
+    entry: Entry
+    step: int
+
+
+class Race:
+    """Everything that happens in one exchange until an attempt commits or nothing is left.
+
+    Attributes:
+        winner: The attempt that committed, as soon as it has. Whoever runs the race owns it, also
+            when the run is cancelled.
+    """
+
+    def __init__(
+        self,
+        live: LiveExchange,
+        backends: Mapping[str, Backend],
+        budget: TokenBucket,
+        rng: random.Random,
+    ) -> None:
+        self.winner: Attempt | None = None
+        self._live = live
+        self._policy = live.route.policy
+        self._backends = backends
+        self._budget = budget
+        self._rng = rng
+        self._pending: deque[Pending] = deque()
+        self._running: list[Attempt] = []
+        self._ended: deque[Attempt] = deque()
+        self._failed: list[Attempt] = []
+        self._excluded: set[str] = set()
+        self._repeated: set[str] = set()
+        self._content_by: dict[Attempt, float] = {}
+        self._patience_at = math.inf
+        self._launched = 0
+        self._steps = 0
+        self._wake = trio.Event()
+
+    async def run(self) -> Attempt | LipstreamError:
+        """Runs until there is a winner, which then belongs to the caller, or until nothing is left
+        to try."""
+        while True:
+            result = self.winner or self._reap()
+            if result is not None:
+                self.stop(LOST if isinstance(result, Attempt) else GIVEN_UP)
+                return result
+            self._start_due()
+            self._check_clock()
+            if not self._running and not self._pending and not self._begin_anything():
+                return self._exhausted()
+            await self._wait()
+
+    # -- what has ended
+
+    def _on_end(self, attempt: Attempt) -> None:
+        self._running.remove(attempt)
+        if attempt.is_streaming:
+            self.winner = attempt
+        else:
+            self._ended.append(attempt)
+        self._wake.set()
+
+    def _reap(self) -> Exhausted | None:
+        """Takes in the attempts that failed; a fatal fault decides the race."""
+        while self._ended:
+            attempt = self._ended.popleft()
+            if attempt.fault is None:
+                continue
+            self._failed.append(attempt)
+            self._excluded.add(attempt.entry.candidate.key)
+            if classify(attempt.fault) is Verdict.GIVE_UP:
+                return Exhausted(attempt.fault, self.causes())
+            self._hurry()
+            repeat = self._repeat(attempt) if self._policy.same_first else None
+            if repeat is not None and self._slots > 0:
+                self._queue_repeat(repeat)
+        return None
+
+    def _hurry(self) -> None:
+        """An attempt failed: what waits for its handicap is due now."""
+        now = trio.current_time()
+        self._pending = deque(attrs.evolve(p, due_at=min(p.due_at, now)) for p in self._pending)
+
+    def stop(self, reason: str) -> None:
+        """Starts nothing any more and cancels what runs; it cleans up in the nursery."""
+        self._pending.clear()
+        for attempt in self._running:
+            attempt.cancel(reason)
+
+    # -- what is started
+
+    @property
+    def _slots(self) -> int:
+        return self._policy.max_attempts - self._launched
+
+    @property
+    def _patience(self) -> float:
+        is_thinking_hard = self._live.call.options.reasoning_effort in HARD_THINKING
+        patience = math.inf if self._policy.patience is None else self._policy.patience
+        return patience * 3 if is_thinking_hard else patience
+
+    @property
+    def _commit_point(self) -> CommitPoint:
+        chosen = self._live.route.selector.commit
+        return self._policy.commit if chosen is None else CommitPoint(chosen)
+
+    def _start_due(self) -> None:
+        now = trio.current_time()
+        while self._pending and self._pending[0].due_at <= now:
+            if self._slots > 0:
+                self._start(self._pending.popleft())
+            else:
+                self._pending.clear()
+
+    def _start(self, pending: Pending) -> None:
+        self._launched += 1
+        self._live.state.send(ExchangeInput.LAUNCH)
+        entry = pending.entry
+        attempt = Attempt(
+            self._live,
+            self._launched,
+            pending.step,
+            entry,
+            self._backends[entry.candidate.backend],
+            self._commit_point,
+            pending.due_at,
+        )
+        self._running.append(attempt)
+        self._live.nursery.start_soon(attempt.run, self._on_end)
+        now = trio.current_time()
+        self._content_by[attempt] = now + self._time_to_content(entry)
+        self._patience_at = now + self._patience
+
+    def _conditions(self) -> Conditions:
+        """Out are the candidates that failed, and those that run or wait already."""
+        running = {attempt.entry.candidate.key for attempt in self._running}
+        waiting = {pending.entry.candidate.key for pending in self._pending}
+        return Conditions(
+            excluded=self._excluded | running | waiting, is_known=self._backends.__contains__
+        )
+
+    def _next_step(self) -> Step | None:
+        if self._slots <= len(self._pending):
+            return None
+        selector, rng = self._live.route.selector, self._rng
+        return next_step(selector, self._conditions(), rng)
+
+    def _begin(self, step: Step) -> None:
+        now = trio.current_time()
+        for entry in step.entries:
+            self._pending.append(Pending(now + entry.delay, entry, self._steps))
+        self._steps += 1
+        self._start_due()
+
+    def _begin_anything(self) -> bool:
+        """Starts the next step, else a repeat; False when nothing is left."""
+        step = self._next_step()
+        if step is not None:
+            self._begin(step)
+            return True
+        repeats = [p for attempt in self._failed if (p := self._repeat(attempt)) is not None]
+        if repeats and self._slots > 0:
+            self._queue_repeat(min(repeats, key=lambda pending: pending.due_at))
+            return True
+        return False
+
+    # -- the same candidate again
+
+    def _repeat(self, attempt: Attempt) -> Pending | None:
+        candidate = attempt.entry.candidate
+        delay = repeat_delay(attempt, self._policy, self._rng)
+        if delay is None or candidate.key in self._repeated:
+            return None
+        due_at = max(attempt.ended_at + delay, trio.current_time())
+        if due_at >= self._live.deadline:
+            return None
+        return Pending(due_at, attempt.entry, attempt.step)
+
+    def _queue_repeat(self, pending: Pending) -> None:
+        self._repeated.add(pending.entry.candidate.key)
+        self._pending = deque(sorted((*self._pending, pending), key=lambda p: p.due_at))
+
+    # -- time
+
+    def _time_to_content(self, entry: Entry) -> float:
+        """Seconds that an attempt has until its first content: its own limit, or its share of the
+        deadline."""
+        steps_left = count_steps(self._live.route.selector, self._conditions())
+        rounds = min(self._slots, steps_left) + 1
+        share = (self._live.deadline - trio.current_time()) / rounds if rounds > 1 else math.inf
+        return min(share, math.inf if entry.ttft_timeout is None else entry.ttft_timeout)
+
+    def _check_clock(self) -> None:
+        """Acts on the limits that have passed: cuts the silent, starts a hedge."""
+        now = trio.current_time()
+        for attempt in tuple(self._running):
+            if now >= self._content_by[attempt]:
+                self._content_by[attempt] = math.inf
+                if len(self._running) > 1 or self._pending or self._next_step() is not None:
+                    attempt.expire()
+        if now >= self._patience_at:
+            self._patience_at = math.inf
+            step = None if self._pending else self._next_step()
+            if step is not None and self._budget.withdraw():
+                self._begin(step)
+
+    async def _wait(self) -> None:
+        """Until somebody reports, or the next time is due."""
+        if self._ended or self.winner:
+            return
+        times = [self._patience_at, *(self._content_by[a] for a in self._running)]
+        if self._pending:
+            times.append(self._pending[0].due_at)
+        self._wake = trio.Event()
+        with trio.CancelScope(deadline=min(times)):
+            await self._wake.wait()
+
+    # -- nothing is left
+
+    def causes(self) -> tuple[Cause, ...]:
+        """Why the attempts that failed did, in the order in which they failed."""
+        return tuple(map(_cause, self._failed))
+
+    def _exhausted(self) -> LipstreamError:
+        if not self._failed:
+            return no_candidate(self._live.route.selector, self._conditions())
+        faults = [a.fault for a in self._failed if a.fault is not None]
+        return Exhausted(decisive(faults), self.causes())
+
+
+def _cause(attempt: Attempt) -> Cause:
+    phase = "open" if attempt.headers_at is None else "stream"
+    return Cause(attempt.entry.candidate.key, phase, attempt.reason)
+
+
+def repeat_delay(attempt: Attempt, policy: Policy, rng: random.Random) -> float | None:
+    """Seconds after which a failed candidate may be asked again, or None.
+
+    A known Retry-After is waited out when it is short enough. Without one, a connection that broke
+    before the response's head and a bare 500, 502, 503 or 504 are worth a second try after a short
+    random pause. A candidate that was silent until a limit is never asked again.
+    """
+    fault = attempt.fault
+    if fault is None or fault.kind in (FaultKind.TTFT, FaultKind.IDLE):
+        return None
+    if fault.retry_after is not None:
+        return fault.retry_after if fault.retry_after <= policy.max_wait else None
+    is_broken_early = fault.kind is FaultKind.READ and attempt.headers_at is None
+    if is_broken_early or fault.status in (500, 502, 503, 504):
+        return rng.uniform(0.05, 0.2)
+    return None
