@@ -3,7 +3,8 @@ network."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
+from collections.abc import Mapping, Sequence
 
 import attrs
 import trio
@@ -53,7 +54,7 @@ class Step:
     """After ``delay`` seconds: a batch, a fault, or (None) silence for ever."""
 
     delay: float
-    what: e.Batch | UpstreamFault | None
+    what: Sequence[e.Event] | UpstreamFault | None
 
 
 def says(*words: str, first_after: float = 0.0, pace: float = 0.0) -> tuple[Step, ...]:
@@ -105,7 +106,7 @@ class FakeUpstream:
         """The next step."""
         assert not self._opening.closes, "received after the close"
         step = self._steps[0]
-        await (trio.sleep(step.delay) if step.what is not None else trio.sleep_forever())
+        await trio.sleep(math.inf if step.what is None else step.delay)
         self._steps.pop(0)
         if isinstance(step.what, UpstreamFault):
             raise step.what
@@ -211,7 +212,7 @@ class Run:
 
 async def run_exchange(
     selector: str,
-    scripts: dict[str, Script | tuple[Script, ...]],
+    scripts: Mapping[str, Script | tuple[Script, ...]],
     policy: Policy | None = None,
     *,
     leaves_after: float | None = None,

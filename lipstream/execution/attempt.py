@@ -22,10 +22,10 @@ from lipstream.canonical.policy import CommitPoint
 from lipstream.canonical.usage import Usage
 from lipstream.errors import ClientFault, FaultKind, UpstreamFault
 from lipstream.execution.live import LiveExchange
+from lipstream.execution.recording import attempt_record
 from lipstream.interfaces import Backend, Upstream
 from lipstream.lifecycle.attempt import AttemptInput, AttemptMachine, AttemptState
 from lipstream.lifecycle.finish_line import FinishLine
-from lipstream.lifecycle.records import AttemptRecord
 from lipstream.routing.options import apply_params
 from lipstream.routing.planner import Entry
 
@@ -58,8 +58,8 @@ class Attempt:
     content_at: float | None = None
     committed_at: float | None = None
     ended_at: float = 0.0
+    upstream: Upstream | None = None
     _held_size: int = 0
-    _upstream: Upstream | None = None
 
     @property
     def is_streaming(self) -> bool:
@@ -97,7 +97,7 @@ class Attempt:
         if candidate.params:
             call = call.changed(options=apply_params(call.options, candidate.params))
         try:
-            self._upstream = await self.backend.open(call, candidate)
+            self.upstream = await self.backend.open(call, candidate)
             self.headers_at = trio.current_time()
             self.state.send(AttemptInput.HEADERS)
             line = FinishLine(self.commit_point)
@@ -151,8 +151,8 @@ class Attempt:
 
     async def receive(self) -> e.Batch:
         """The next batch of the upstream. Raises UpstreamFault when the connection broke."""
-        assert self._upstream is not None
-        batch = await self._upstream.receive()
+        assert self.upstream is not None
+        batch = await self.upstream.receive()
         self.events += len(batch)
         for event in batch:
             if type(event) is e.UsageReported:
@@ -199,39 +199,11 @@ class Attempt:
         """Closes the upstream of an attempt that is over, and writes its record. Called once, by
         the owner."""
         try:
-            if self._upstream is not None:
+            if self.upstream is not None:
                 with trio.CancelScope(shield=True, deadline=trio.current_time() + CLOSE_LIMIT):
-                    await self._upstream.aclose()
+                    await self.upstream.aclose()
         finally:
-            self.live.add_record(self._record())
-
-    def _record(self) -> AttemptRecord:
-        zero, fault = self.live.started_at, self.fault
-
-        def since(moment: float | None) -> float | None:
-            return None if moment is None else moment - zero
-
-        return AttemptRecord(
-            number=self.number,
-            step=self.step,
-            candidate=self.entry.candidate,
-            state=self.state.state,
-            reason=self.reason,
-            due_at=self.due_at - zero,
-            opened_at=since(self.opened_at),
-            headers_at=since(self.headers_at),
-            content_at=since(self.content_at),
-            committed_at=since(self.committed_at),
-            ended_at=self.ended_at - zero,
-            closed_at=trio.current_time() - zero,
-            fault=fault.kind if fault else None,
-            status=fault.status if fault else None,
-            retry_after=fault.retry_after if fault else None,
-            detail=fault.detail if fault else None,
-            events=self.events,
-            dropped_events=self._upstream.dropped_events if self._upstream else 0,
-            usage=self.usage,
-        )
+            self.live.add_record(attempt_record(self))
 
 
 def _size(event: e.Event) -> int:

@@ -8,10 +8,12 @@ for the upstream, the exchange's deadline always.
 
 from __future__ import annotations
 
+from typing import Protocol
+
 import trio
 
 from lipstream.canonical import events as e
-from lipstream.errors import UpstreamFault
+from lipstream.errors import LipstreamError, UpstreamFault
 from lipstream.execution.attempt import Attempt
 from lipstream.execution.live import LiveExchange
 
@@ -70,3 +72,23 @@ class Body:
         if self._armed_until - now < self._idle:
             self._armed_until = now + self._idle + self._slack
             self._live.work.deadline = min(self._armed_until, self._live.deadline)
+
+
+class Delivery(Protocol):
+    """Where an answer goes: the client, seen from the executor."""
+
+    status: int | None
+    first_byte_at: float | None
+    events_sent: int
+    bytes_sent: int
+
+    async def answer(self, body: Body) -> None:
+        """Pulls the body to its end and sends it.
+
+        Raises:
+            UpstreamFault: as the body raised it; :meth:`fail` is called next.
+            ClientGone: ``client_gone`` or ``client_stalled``.
+        """
+
+    async def fail(self, error: LipstreamError) -> None:
+        """Tells the client that there is no answer, or that it ends here. Raises ClientGone."""

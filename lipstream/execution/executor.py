@@ -18,7 +18,6 @@ import math
 import random
 import uuid
 from collections.abc import Mapping, Sequence
-from typing import Protocol
 
 import trio
 
@@ -34,34 +33,15 @@ from lipstream.errors import (
     UpstreamFault,
 )
 from lipstream.execution.attempt import Attempt
-from lipstream.execution.body import Body
+from lipstream.execution.body import Body, Delivery
 from lipstream.execution.live import LiveExchange, LiveExchanges, Route
 from lipstream.execution.race import Race
+from lipstream.execution.recording import exchange_record
 from lipstream.interfaces import Backend, Observer
 from lipstream.lifecycle.exchange import ExchangeInput
 from lipstream.lifecycle.records import ExchangeRecord
 from lipstream.routing.budgets import HedgeBudgets
 from lipstream.routing.classify import Verdict, classify
-
-
-class Delivery(Protocol):
-    """Where an answer goes: the client, seen from the executor."""
-
-    status: int | None
-    first_byte_at: float | None
-    events_sent: int
-    bytes_sent: int
-
-    async def answer(self, body: Body) -> None:
-        """Pulls the body to its end and sends it.
-
-        Raises:
-            UpstreamFault: as the body raised it; :meth:`fail` is called next.
-            ClientGone: ``client_gone`` or ``client_stalled``.
-        """
-
-    async def fail(self, error: LipstreamError) -> None:
-        """Tells the client that there is no answer, or that it ends here. Raises ClientGone."""
 
 
 class Executor:
@@ -99,7 +79,7 @@ class Executor:
         finally:
             self.live.discard(live)
             _end_abruptly(live)
-            record = self._record(live, delivery)
+            record = exchange_record(live, delivery)
             for observer in self._observers:
                 observer.on_exchange(record)
         return record
@@ -193,30 +173,6 @@ class Executor:
         elif isinstance(error, RoutingFault):
             reason = "no_candidate"
         live.state.end(given, reason, error)
-
-    def _record(self, live: LiveExchange, delivery: Delivery) -> ExchangeRecord:
-        ending = live.state.ending
-        assert ending is not None
-        attempts = tuple(sorted(live.records, key=lambda record: record.number))
-        winner = next((a for a in attempts if a.number == live.state.winner), None)
-        first_byte = delivery.first_byte_at
-        return ExchangeRecord(
-            id=live.id,
-            dialect=live.call.dialect,
-            model=live.call.model,
-            selector=live.route.text,
-            is_streaming=live.call.is_streaming,
-            started_at=live.wall_time,
-            duration=trio.current_time() - live.started_at,
-            ending=ending,
-            winner=live.state.winner,
-            attempts=attempts,
-            first_byte_at=None if first_byte is None else first_byte - live.started_at,
-            events_sent=delivery.events_sent,
-            bytes_sent=delivery.bytes_sent,
-            status=delivery.status,
-            usage=winner.usage if winner else None,
-        )
 
 
 def _end_abruptly(live: LiveExchange) -> None:

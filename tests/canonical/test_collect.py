@@ -74,7 +74,8 @@ def test_usage_is_the_last_report_of_each_field() -> None:
 
 
 def test_dialect_fields_are_kept_at_their_level() -> None:
-    """Fields of the response and the choice are replaced, those of deltas are kept piece by piece."""
+    """Fields of the response and the choice are replaced, those of deltas are kept piece by
+    piece."""
     answer = fold(
         e.Extra("d", "response", {"a": 1, "b": 1}),
         e.Extra("d", "response", {"b": 2}),

@@ -1,7 +1,9 @@
-"""A second opinion on races and failover: a discrete-event simulation that shares no code with lipstream.
+"""A second opinion on races and failover: a discrete-event simulation that shares no code with
+lipstream.
 
-It knows legs that send headers, then content, or fail; arms of legs with handicaps; a budget of attempts; a time limit over all.
-It keeps a heap of things to come and one clock. Times in its scripts never tie, so there is exactly one right answer.
+It knows legs that send headers, then content, or fail; arms of legs with handicaps; a budget of
+attempts; a time limit over all. It keeps a heap of things to come and one clock. Times in its
+scripts never tie, so there is exactly one right answer.
 """
 
 from __future__ import annotations
@@ -28,7 +30,8 @@ class Leg:
 
 @attrs.frozen
 class Expected:
-    """What must happen: who wins when, or which way it fails when, and when which leg was opened."""
+    """What must happen: who wins when, or which way it fails when, and when which leg was
+    opened."""
 
     winner: str | None
     at: float

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 import trio
 import trio.testing
@@ -62,9 +64,7 @@ def script_of(leg: Leg) -> Script:
 
 def play(arms: list[list[Leg]], max_attempts: int, limit: float) -> Run:
     """Runs the real executor on the plan, in virtual time."""
-    scripts: dict[str, Script | tuple[Script, ...]] = {
-        leg.name: script_of(leg) for arm in arms for leg in arm
-    }
+    scripts = {leg.name: script_of(leg) for arm in arms for leg in arm}
     policy = Policy(max_attempts=max_attempts, deadline=10_000, idle=10_000, patience=None)
     selector = f"{{ttft_timeout={int(limit)}}}{selector_of(arms)}"
 
@@ -86,15 +86,17 @@ def found(run: Run) -> Expected:
 
 def near(expected: Expected) -> Expected:
     """The same with times that compare as floats should."""
-    opened = tuple((name, pytest.approx(at)) for name, at in expected.opened)
-    return Expected(expected.winner, pytest.approx(expected.at), expected.failure, opened)
+    opened: Any = tuple((name, pytest.approx(at)) for name, at in expected.opened)
+    at: Any = pytest.approx(expected.at)
+    return Expected(expected.winner, at, expected.failure, opened)
 
 
 @given(plans(), st.integers(1, 6), st.integers(1, 40))
 def test_random_plan_agrees_with_the_oracle(
     arms: list[list[Leg]], max_attempts: int, limit: int
 ) -> None:
-    """The same leg wins or the exchange fails the same way, at the same time, after the same openings."""
+    """The same leg wins or the exchange fails the same way, at the same time, after the same
+    openings."""
     run = play(arms, max_attempts, limit)
     assert near(expect(arms, max_attempts, limit)) == found(run)
     if run.record.winner is not None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from hypothesis import settings
 from hypothesis import strategies as st
+from hypothesis.stateful import Bundle as bundle
 from hypothesis.stateful import (
     RuleBasedStateMachine,
     consumes,
@@ -12,7 +13,6 @@ from hypothesis.stateful import (
     precondition,
     rule,
 )
-from hypothesis.stateful import Bundle as bundle
 
 from lipstream.lifecycle.attempt import AttemptInput, AttemptMachine, AttemptState
 from lipstream.lifecycle.exchange import Exchange, ExchangeInput, ExchangeState
@@ -72,7 +72,9 @@ class ExchangeWithAttempts(RuleBasedStateMachine):
             machine.send(AttemptInput.CANCEL)
             self._record(number)
 
-    @rule(number=consumes(attempts), given=st.sampled_from([AttemptInput.ERROR, AttemptInput.CANCEL]))
+    @rule(
+        number=consumes(attempts), given=st.sampled_from([AttemptInput.ERROR, AttemptInput.CANCEL])
+    )
     def end_attempt(self, number: int, given: AttemptInput) -> None:
         machine = self.machines[number]
         if machine.can(given):

@@ -50,7 +50,10 @@ def test_content_counts_by_the_commit_point(event: e.Event, points: set[CommitPo
 def feed_call(*fragments: str, type: str = "function") -> tuple[list[bool], FinishLine]:
     """A tool call piece by piece, under the point that wants it whole."""
     line = FinishLine(CommitPoint.TOOL_CALL)
-    events = [e.ToolCallStarted(0, "c", "f", type=type), *(e.ToolCallDelta(0, f) for f in fragments)]
+    events = [
+        e.ToolCallStarted(0, "c", "f", type=type),
+        *(e.ToolCallDelta(0, f) for f in fragments),
+    ]
     return [line.is_crossed_by(event) for event in [*events, e.ToolCallFinished(0)]], line
 
 

@@ -1,0 +1,69 @@
+"""From what runs to what is left of it: the records of attempts and exchanges."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import trio
+
+from lipstream.lifecycle.records import AttemptRecord, ExchangeRecord
+
+if TYPE_CHECKING:
+    from lipstream.execution.attempt import Attempt
+    from lipstream.execution.body import Delivery
+    from lipstream.execution.live import LiveExchange
+
+
+def attempt_record(attempt: Attempt) -> AttemptRecord:
+    """The record of an attempt that is over and closed."""
+    zero, fault, upstream = attempt.live.started_at, attempt.fault, attempt.upstream
+
+    def since(moment: float | None) -> float | None:
+        return None if moment is None else moment - zero
+
+    return AttemptRecord(
+        number=attempt.number,
+        step=attempt.step,
+        candidate=attempt.entry.candidate,
+        state=attempt.state.state,
+        reason=attempt.reason,
+        due_at=attempt.due_at - zero,
+        opened_at=since(attempt.opened_at),
+        headers_at=since(attempt.headers_at),
+        content_at=since(attempt.content_at),
+        committed_at=since(attempt.committed_at),
+        ended_at=attempt.ended_at - zero,
+        closed_at=trio.current_time() - zero,
+        fault=fault.kind if fault else None,
+        status=fault.status if fault else None,
+        retry_after=fault.retry_after if fault else None,
+        detail=fault.detail if fault else None,
+        events=attempt.events,
+        dropped_events=upstream.dropped_events if upstream else 0,
+        usage=attempt.usage,
+    )
+
+
+def exchange_record(live: LiveExchange, delivery: Delivery) -> ExchangeRecord:
+    """The record of an exchange that has ended and of which no attempt runs any more."""
+    ending, first_byte = live.state.ending, delivery.first_byte_at
+    assert ending is not None
+    attempts = tuple(sorted(live.records, key=lambda record: record.number))
+    winner = next((a for a in attempts if a.number == live.state.winner), None)
+    return ExchangeRecord(
+        id=live.id,
+        dialect=live.call.dialect,
+        model=live.call.model,
+        selector=live.route.text,
+        is_streaming=live.call.is_streaming,
+        started_at=live.wall_time,
+        duration=trio.current_time() - live.started_at,
+        ending=ending,
+        winner=live.state.winner,
+        attempts=attempts,
+        first_byte_at=None if first_byte is None else first_byte - live.started_at,
+        events_sent=delivery.events_sent,
+        bytes_sent=delivery.bytes_sent,
+        status=delivery.status,
+        usage=winner.usage if winner else None,
+    )
