@@ -1,0 +1,10 @@
+"""Provider emulators: real HTTP servers that answer like a provider, well or badly, by script.
+
+Tests, the demo and the benchmarks put one in the place of a provider and see the other end of the
+proxy's sockets. One concern per file: `script` says what an answer holds, when it comes and what
+goes wrong; `http` moves bytes over sockets and notices who closes; `playback` turns an answer and
+its script into timed sends and an ending; the dialects (`openai_chat`) say what the answer looks
+like on the wire. `emulator` puts them together, `ledger` keeps what happened.
+
+Not here: anything that lipstream needs to serve a real provider.
+"""

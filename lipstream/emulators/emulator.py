@@ -1,0 +1,215 @@
+"""The emulator: a provider's place on the network, every answer by script.
+
+It speaks all dialects at once, told apart by path. Which script answers: what `Emulator.set` or the
+mapping has for the model, unless a ``choose`` callable names another one; else the default.
+
+``GET /__ledger`` and ``POST /__reset`` are for whoever drives an emulator in a process of its own.
+"""
+
+from __future__ import annotations
+
+import logging
+import random
+from collections import deque
+from collections.abc import Callable, Mapping, Sequence
+from types import TracebackType
+
+import trio
+
+from lipstream.emulators import http
+from lipstream.emulators.alarm import Alarm
+from lipstream.emulators.dialect import Ask, Dialect
+from lipstream.emulators.http import Connection, Request
+from lipstream.emulators.ledger import Ledger
+from lipstream.emulators.openai_chat import OpenAIChat
+from lipstream.emulators.playback import Body, Framing, Player, Stream, plan
+from lipstream.emulators.script import Script
+
+Choose = Callable[[Ask], Script | None]
+
+DIALECTS: tuple[Dialect, ...] = (OpenAIChat(),)
+"""The first one also words the errors that belong to no dialect."""
+
+_log = logging.getLogger(__name__)
+
+
+class Emulator:
+    """A scripted provider.
+
+    Either ``async with Emulator(...) as emulator:`` on a free port, or
+    ``await nursery.start(emulator.serve, port)``, which returns the emulator. Leaving the block or
+    cancelling the nursery closes every socket.
+
+    Attributes:
+        ledger: What happened.
+        failures: What went wrong in a ``choose`` callable or in the emulator itself; each cost one
+            connection. Empty when all is well.
+    """
+
+    def __init__(
+        self,
+        scripts: Mapping[str, Script | Sequence[Script]] | None = None,
+        *,
+        default: Script | None = None,
+        choose: Choose | None = None,
+        require_auth: bool = False,
+        expect_key: str | None = None,
+        seed: int = 0,
+    ) -> None:
+        """Nothing is opened yet.
+
+        Args:
+            scripts: By model; of a sequence each request takes the next, the last one repeats.
+            default: For every other model; a benign one if it is not given.
+            choose: Asked first; None leaves the choice to the other two.
+            require_auth: A request without a credential gets a 401.
+            expect_key: A request with any other credential gets a 401.
+            seed: Of the generator that distributions draw from.
+        """
+        self.ledger = Ledger()
+        self.failures: list[Exception] = []
+        self._alarm = Alarm()
+        self._player = Player(self.ledger, self._alarm)
+        self._scripts: dict[str, deque[Script]] = {}
+        for model, given in (scripts or {}).items():
+            self.set(model, *([given] if isinstance(given, Script) else given))
+        self._default = default or Script()
+        self._choose = choose
+        self._needs_credential = require_auth or expect_key is not None
+        self._expect_key = expect_key
+        self._rng = random.Random(seed)
+        self._address: tuple[str, int] | None = None
+
+    def set(self, model: str, *scripts: Script) -> None:
+        """From now on requests for ``model`` take these in turn; none: the default again."""
+        self._scripts[model] = deque(scripts)
+
+    # ---- life
+
+    @property
+    def port(self) -> int:
+        """The port it listens on."""
+        return self._listening_at[1]
+
+    @property
+    def base_url(self) -> str:
+        """What a client of the API is configured with."""
+        host, port = self._listening_at
+        return f"http://[{host}]:{port}/v1" if ":" in host else f"http://{host}:{port}/v1"
+
+    @property
+    def _listening_at(self) -> tuple[str, int]:
+        if self._address is None:
+            raise RuntimeError("the emulator is not running")
+        return self._address
+
+    async def serve(
+        self,
+        port: int = 0,
+        host: str = "127.0.0.1",
+        *,
+        task_status: trio.TaskStatus[Emulator] = trio.TASK_STATUS_IGNORED,
+    ) -> None:
+        """Listen and answer until cancelled; port 0 takes a free one."""
+        listener = http.listen(host, port)
+        self._address = (host, listener.getsockname()[1])
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(self._alarm.run)
+            task_status.started(self)
+            await http.serve(listener, self)
+
+    async def __aenter__(self) -> Emulator:
+        self._block = trio.open_nursery()
+        self._nursery = await self._block.__aenter__()
+        await self._nursery.start(self.serve)
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._nursery.cancel_scope.cancel()
+        # The block's own exception stays outside of the nursery, which would wrap it in a group.
+        await self._block.__aexit__(None, None, None)
+
+    # ---- the site that http.serve serves
+
+    def opened(self, connection: Connection) -> None:
+        """Book a new connection."""
+        self.ledger.connected(connection)
+
+    def closed(self, connection: Connection) -> None:
+        """Book its end."""
+        self.ledger.disconnected(connection)
+
+    def failed(self, failure: Exception) -> None:
+        """Keep and log it."""
+        self.failures.append(failure)
+        _log.error("the emulator dropped a connection", exc_info=failure)
+
+    async def handle(self, request: Request, connection: Connection) -> bool:
+        """Answer one request."""
+        if (control := self._control(request)) is not None:
+            await connection.send(control)
+            return request.is_kept_alive
+        dialect = _dialect_of(request)
+        ask = dialect.read(request)
+        entry = self.ledger.enter(request, connection, ask.body, ask.model)
+        script, answer = self._answer(dialect, ask)
+        steps = plan(script, answer, script.times(self._rng), Framing.of(script, request))
+        return await self._player.play(steps, connection, entry, script)
+
+    # ---- what is answered
+
+    def _answer(self, dialect: Dialect, ask: Ask) -> tuple[Script, Stream | Body]:
+        script = self._refuse(dialect, ask)
+        if script is None and dialect.lists_models(ask.request):
+            return Script(), dialect.models(sorted(self._scripts))
+        script = script or ask.refusal or self._script_for(ask)
+        if script.status != 200:
+            return script, dialect.error(ask, script)
+        if ask.is_streaming and not script.stream_ignored:
+            return script, dialect.stream(ask, script)
+        return script, dialect.body(ask, script)
+
+    def _refuse(self, dialect: Dialect, ask: Ask) -> Script | None:
+        """The script of an error that comes before any choice."""
+        request = ask.request
+        if not (dialect.serves(request) or dialect.lists_models(request)):
+            message = f"Invalid URL ({request.method} {request.path})"
+            return Script(status=404, error_code="unknown_url", error_message=message)
+        is_known = self._expect_key is None or ask.credential == self._expect_key
+        if self._needs_credential and not (ask.credential and is_known):
+            return Script(status=401, error_code="invalid_api_key")
+        return None
+
+    def _script_for(self, ask: Ask) -> Script:
+        chosen = self._choose(ask) if self._choose else None
+        if chosen is not None:
+            return chosen
+        turns = self._scripts.get(ask.model)
+        if not turns:
+            return self._default
+        return turns.popleft() if len(turns) > 1 else turns[0]
+
+    def _control(self, request: Request) -> bytes | None:
+        """The whole response to a request for the ledger, or None for any other request."""
+        where = (request.method, request.path)
+        if where == ("GET", "/__ledger"):
+            data = self.ledger.as_json()
+        elif where == ("POST", "/__reset"):
+            self.ledger.clear()
+            data = b"{}"
+        else:
+            return None
+        length = ("content-length", str(len(data)))
+        return http.encode_head(200, [("content-type", "application/json"), length]) + data
+
+
+def _dialect_of(request: Request) -> Dialect:
+    for dialect in DIALECTS:
+        if dialect.serves(request) or dialect.lists_models(request):
+            return dialect
+    return DIALECTS[0]
