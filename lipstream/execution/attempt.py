@@ -17,15 +17,13 @@ import attrs
 import trio
 
 from lipstream.canonical import events as e
-from lipstream.canonical.limits import STREAM_LIMITS
-from lipstream.canonical.policy import CommitPoint
 from lipstream.canonical.usage import Usage
 from lipstream.errors import ClientFault, FaultKind, UpstreamFault
 from lipstream.execution.live import LiveExchange
+from lipstream.execution.prefix import Prefix
 from lipstream.execution.recording import attempt_record
 from lipstream.interfaces import Backend, Upstream
 from lipstream.lifecycle.attempt import AttemptInput, AttemptMachine, AttemptState
-from lipstream.lifecycle.finish_line import FinishLine
 from lipstream.routing.options import apply_params
 from lipstream.routing.planner import Entry
 
@@ -44,11 +42,10 @@ class Attempt:
     step: int
     entry: Entry
     backend: Backend
-    commit_point: CommitPoint
+    prefix: Prefix
     due_at: float
     state: AttemptMachine = attrs.field(factory=AttemptMachine)
     scope: trio.CancelScope = attrs.field(factory=trio.CancelScope)
-    held: list[e.Event] = attrs.field(factory=list)
     fault: UpstreamFault | None = None
     reason: str = ""
     usage: Usage | None = None
@@ -59,7 +56,6 @@ class Attempt:
     committed_at: float | None = None
     ended_at: float = 0.0
     upstream: Upstream | None = None
-    _held_size: int = 0
 
     @property
     def is_streaming(self) -> bool:
@@ -100,9 +96,9 @@ class Attempt:
             self.upstream = await self.backend.open(call, candidate)
             self.headers_at = trio.current_time()
             self.state.send(AttemptInput.HEADERS)
-            line = FinishLine(self.commit_point)
-            while not self._has_decided(await self.receive(), line):
+            while not self.prefix.add(await self.receive()):
                 self._push_idle()
+            self._commit()
         except UpstreamFault as fault:
             self.fail(fault)
         except ClientFault as fault:
@@ -111,41 +107,12 @@ class Attempt:
     def _push_idle(self) -> None:
         self.scope.deadline = trio.current_time() + self.live.route.policy.idle
 
-    def _has_decided(self, batch: e.Batch, line: FinishLine) -> bool:
-        """Holds a batch; True when the attempt has committed or come too late."""
-        for event in batch:
-            if isinstance(event, e.StreamFailed):
-                raise event.fault
-            if line.is_crossed_by(event):
-                self._commit(batch)
-                return True
-        if line.is_broken:
-            raise UpstreamFault(FaultKind.PROTOCOL, "a tool call's arguments are not JSON")
-        return self._hold(batch)
-
-    def _hold(self, batch: e.Batch) -> bool:
-        """Keeps a batch back; True when it was too much to keep and the attempt commits with what
-        there is."""
-        self._held_size += sum(map(_size, batch))
-        is_full = (
-            len(self.held) + len(batch) > STREAM_LIMITS.held_events
-            or self._held_size > STREAM_LIMITS.held_bytes
-        )
-        if is_full and self.commit_point is CommitPoint.CONTENT:
-            raise UpstreamFault(FaultKind.PROTOCOL, "too much before anything that counts")
-        if is_full:
-            self._commit(batch)
-        else:
-            self.held += batch
-        return is_full
-
-    def _commit(self, batch: e.Batch) -> None:
+    def _commit(self) -> None:
         self.content_at = trio.current_time()
         if self.live.state.try_commit(self.number):
             self.fault, self.reason = None, ""  # it may have been told to expire in this very tick
             self.committed_at = self.content_at
             self.state.send(AttemptInput.COMMIT)
-            self.held += batch
         else:
             self.reason = self.reason or LOST
 
@@ -204,9 +171,3 @@ class Attempt:
                     await self.upstream.aclose()
         finally:
             self.live.add_record(attempt_record(self))
-
-
-def _size(event: e.Event) -> int:
-    """Roughly what holding an event costs, in bytes."""
-    payload = sum(len(getattr(event, name, "")) for name in ("text", "arguments", "url"))
-    return payload + (len(event.source.data) if event.source else 0)

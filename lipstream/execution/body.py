@@ -43,8 +43,7 @@ class Body:
         Raises:
             UpstreamFault: the answer ends here, incomplete.
         """
-        held, self._winner.held = self._winner.held, []
-        return self._take(held or await self._pull())
+        return self._take(self._winner.prefix.take() or await self._pull())
 
     async def _pull(self) -> e.Batch:
         if self._fault is not None:

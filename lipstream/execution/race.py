@@ -12,7 +12,8 @@ The first attempt to commit has won before the loop hears of it (``Exchange.try_
 tie). The loop then cancels the others and returns; they clean up in the nursery and nobody waits
 for them. Results are values: no exception but a bug leaves.
 
-A repeat of the same candidate has its rules in :func:`repeat_delay`.
+Not here: which times count (``timetable.py``), when a candidate is worth a repeat
+(``routing.repeats``), what an attempt holds back (``prefix.py``).
 """
 
 from __future__ import annotations
@@ -25,25 +26,20 @@ from collections.abc import Mapping
 import attrs
 import trio
 
-from lipstream.canonical.policy import CommitPoint, Policy
-from lipstream.errors import Cause, Exhausted, FaultKind, LipstreamError
+from lipstream.canonical.policy import CommitPoint
+from lipstream.errors import Cause, Exhausted, LipstreamError
 from lipstream.execution.attempt import LOST, Attempt
 from lipstream.execution.live import LiveExchange
+from lipstream.execution.prefix import Prefix
+from lipstream.execution.timetable import Timetable
 from lipstream.interfaces import Backend
 from lipstream.lifecycle.exchange import ExchangeInput
 from lipstream.routing.budgets import TokenBucket
 from lipstream.routing.classify import Verdict, classify, decisive
-from lipstream.routing.planner import (
-    Conditions,
-    Entry,
-    Step,
-    count_steps,
-    next_step,
-    no_candidate,
-)
+from lipstream.routing.planner import Conditions, Entry, Step, count_steps, next_step, no_candidate
+from lipstream.routing.repeats import repeat_delay
 
 GIVEN_UP = "given_up"
-HARD_THINKING = ("high", "xhigh", "max")
 
 
 @attrs.frozen
@@ -82,8 +78,7 @@ class Race:
         self._failed: list[Attempt] = []
         self._excluded: set[str] = set()
         self._repeated: set[str] = set()
-        self._content_by: dict[Attempt, float] = {}
-        self._patience_at = math.inf
+        self._times = Timetable(self._policy.patience, live.call.options.reasoning_effort)
         self._launched = 0
         self._steps = 0
         self._wake = trio.Event()
@@ -146,12 +141,6 @@ class Race:
         return self._policy.max_attempts - self._launched
 
     @property
-    def _patience(self) -> float:
-        is_thinking_hard = self._live.call.options.reasoning_effort in HARD_THINKING
-        patience = math.inf if self._policy.patience is None else self._policy.patience
-        return patience * 3 if is_thinking_hard else patience
-
-    @property
     def _commit_point(self) -> CommitPoint:
         chosen = self._live.route.selector.commit
         return self._policy.commit if chosen is None else CommitPoint(chosen)
@@ -174,14 +163,12 @@ class Race:
             pending.step,
             entry,
             self._backends[entry.candidate.backend],
-            self._commit_point,
+            Prefix(self._commit_point),
             pending.due_at,
         )
         self._running.append(attempt)
         self._live.nursery.start_soon(attempt.run, self._on_end)
-        now = trio.current_time()
-        self._content_by[attempt] = now + self._time_to_content(entry)
-        self._patience_at = now + self._patience
+        self._times.start(attempt, trio.current_time(), self._time_to_content(entry))
 
     def _conditions(self) -> Conditions:
         """Out are the candidates that failed, and those that run or wait already."""
@@ -220,8 +207,11 @@ class Race:
 
     def _repeat(self, attempt: Attempt) -> Pending | None:
         candidate = attempt.entry.candidate
-        delay = repeat_delay(attempt, self._policy, self._rng)
-        if delay is None or candidate.key in self._repeated:
+        if attempt.fault is None or candidate.key in self._repeated:
+            return None
+        had_head = attempt.headers_at is not None
+        delay = repeat_delay(attempt.fault, self._policy, self._rng, had_head=had_head)
+        if delay is None:
             return None
         due_at = max(attempt.ended_at + delay, trio.current_time())
         if due_at >= self._live.deadline:
@@ -243,15 +233,12 @@ class Race:
         return min(share, math.inf if entry.ttft_timeout is None else entry.ttft_timeout)
 
     def _check_clock(self) -> None:
-        """Acts on the limits that have passed: cuts the silent, starts a hedge."""
+        """Acts on the times that have passed: cuts the silent, starts a hedge."""
         now = trio.current_time()
-        for attempt in tuple(self._running):
-            if now >= self._content_by[attempt]:
-                self._content_by[attempt] = math.inf
-                if len(self._running) > 1 or self._pending or self._next_step() is not None:
-                    attempt.expire()
-        if now >= self._patience_at:
-            self._patience_at = math.inf
+        for attempt in self._times.overdue(self._running, now):
+            if len(self._running) > 1 or self._pending or self._next_step() is not None:
+                attempt.expire()
+        if self._times.is_hedge_due(now):
             step = None if self._pending else self._next_step()
             if step is not None and self._budget.withdraw():
                 self._begin(step)
@@ -260,11 +247,11 @@ class Race:
         """Until somebody reports, or the next time is due."""
         if self._ended or self.winner:
             return
-        times = [self._patience_at, *(self._content_by[a] for a in self._running)]
+        until = self._times.next_time(self._running)
         if self._pending:
-            times.append(self._pending[0].due_at)
+            until = min(until, self._pending[0].due_at)
         self._wake = trio.Event()
-        with trio.CancelScope(deadline=min(times)):
+        with trio.CancelScope(deadline=until):
             await self._wake.wait()
 
     # -- nothing is left
@@ -283,21 +270,3 @@ class Race:
 def _cause(attempt: Attempt) -> Cause:
     phase = "open" if attempt.headers_at is None else "stream"
     return Cause(attempt.entry.candidate.key, phase, attempt.reason)
-
-
-def repeat_delay(attempt: Attempt, policy: Policy, rng: random.Random) -> float | None:
-    """Seconds after which a failed candidate may be asked again, or None.
-
-    A known Retry-After is waited out when it is short enough. Without one, a connection that broke
-    before the response's head and a bare 500, 502, 503 or 504 are worth a second try after a short
-    random pause. A candidate that was silent until a limit is never asked again.
-    """
-    fault = attempt.fault
-    if fault is None or fault.kind in (FaultKind.TTFT, FaultKind.IDLE):
-        return None
-    if fault.retry_after is not None:
-        return fault.retry_after if fault.retry_after <= policy.max_wait else None
-    is_broken_early = fault.kind is FaultKind.READ and attempt.headers_at is None
-    if is_broken_early or fault.status in (500, 502, 503, 504):
-        return rng.uniform(0.05, 0.2)
-    return None
