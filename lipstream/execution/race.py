@@ -21,7 +21,7 @@ from __future__ import annotations
 import math
 import random
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 import attrs
 import trio
@@ -44,11 +44,16 @@ GIVEN_UP = "given_up"
 
 @attrs.frozen
 class Pending:
-    """An entry that waits for its time."""
+    """An entry that waits for its time; a repeat waits it out whatever happens to the others."""
 
     due_at: float
     entry: Entry
     step: int
+    is_repeat: bool = False
+
+    def hurried(self, now: float) -> Pending:
+        """The same, due now at the latest."""
+        return self if self.is_repeat else attrs.evolve(self, due_at=min(self.due_at, now))
 
 
 class Race:
@@ -126,7 +131,10 @@ class Race:
     def _hurry(self) -> None:
         """An attempt failed: what waits for its handicap is due now."""
         now = trio.current_time()
-        self._pending = deque(attrs.evolve(p, due_at=min(p.due_at, now)) for p in self._pending)
+        self._queue(pending.hurried(now) for pending in self._pending)
+
+    def _queue(self, pending: Iterable[Pending]) -> None:
+        self._pending = deque(sorted(pending, key=lambda entry: entry.due_at))
 
     def stop(self, reason: str) -> None:
         """Starts nothing any more and cancels what runs; it cleans up in the nursery."""
@@ -216,11 +224,11 @@ class Race:
         due_at = max(attempt.ended_at + delay, trio.current_time())
         if due_at >= self._live.deadline:
             return None
-        return Pending(due_at, attempt.entry, attempt.step)
+        return Pending(due_at, attempt.entry, attempt.step, is_repeat=True)
 
     def _queue_repeat(self, pending: Pending) -> None:
         self._repeated.add(pending.entry.candidate.key)
-        self._pending = deque(sorted((*self._pending, pending), key=lambda p: p.due_at))
+        self._queue((*self._pending, pending))
 
     # -- time
 
@@ -236,7 +244,8 @@ class Race:
         """Acts on the times that have passed: cuts the silent, starts a hedge."""
         now = trio.current_time()
         for attempt in self._times.overdue(self._running, now):
-            if len(self._running) > 1 or self._pending or self._next_step() is not None:
+            others = [a for a in self._running if a.fault is None and a is not attempt]
+            if others or self._pending or self._next_step() is not None:
                 attempt.expire()
         if self._times.is_hedge_due(now):
             step = None if self._pending else self._next_step()

@@ -132,6 +132,28 @@ async def test_leaf_limit_does_not_cut_the_last_attempt(autojump_clock: MockCloc
     assert run.delivery.text == "late"
 
 
+async def test_leaf_limits_that_pass_together_leave_one_leg(
+    autojump_clock: MockClock,
+) -> None:
+    """Of two silent legs with the same limit one is left to run: it may still come."""
+    late = Script((Step(0, START), Step(9, [e.TextDelta("late")]), Step(0, END)))
+    scripts = {"a": late, "b": late}
+    run = await run_exchange("[ttft_timeout=2]a:m![ttft_timeout=2]b:m", scripts)
+    assert run.delivery.text == "late"
+    assert run.record.attempts[0].fault is FaultKind.TTFT
+
+
+async def test_repeat_waits_out_its_time_whatever_the_others_do(
+    autojump_clock: MockClock,
+) -> None:
+    """A failing leg hurries what waits for a head start, not what was told to come back later."""
+    limited = Script(refusal=fault(FaultKind.RATE_LIMIT, 429, retry_after=5))
+    broken = Script(headers_after=1, refusal=fault(FaultKind.CONNECT))
+    policy = Policy(same_first=True)
+    run = await run_exchange("a:m!b:m", {"a": (limited, GOOD), "b": broken}, policy)
+    assert run.record.attempts[2].opened_at == pytest.approx(5)
+
+
 async def test_global_limit_ends_the_exchange(autojump_clock: MockClock) -> None:
     """It covers all attempts together, and the client is told 504."""
     run = await run_exchange("{ttft_timeout=5}[ttft_timeout=2]a:m|b:m", {"a": SILENT, "b": SILENT})
