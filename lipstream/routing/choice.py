@@ -15,6 +15,7 @@ import attrs
 
 from lipstream.errors import BadSelector
 from lipstream.routing.aliases import Aliases
+from lipstream.routing.options import check_params
 from lipstream.routing.selector import (
     Arm,
     Leaf,
@@ -78,6 +79,8 @@ class RouteRules:
         if not text:
             raise BadSelector("no model was given and there is no default route: name a model")
         selector = parse_selector(text, default_backend=self.default_backend)
+        for leaf in leaves(selector):
+            check_params(leaf.candidate.params)
         return _fill_in(selector, model) if ANY_MODEL in text else selector
 
 
