@@ -242,9 +242,7 @@ class AsgiDownstream:
         if status not in NO_CONTENT:
             headers = [*headers, (b"content-length", b"%d" % len(body))]
         await self.send_head(status, headers)
-        if body:
-            await self.send(body)
-        await self.finish()
+        await self.finish(body)
 
     async def send_head(self, status: int, headers: HeaderLines) -> None:
         """See :class:`~lipstream.server.downstream.Downstream`. Goes out with the first piece."""
@@ -262,13 +260,15 @@ class AsgiDownstream:
         await self._send({"type": "http.response.body", "body": data, "more_body": True})
         self._check_lost()
 
-    async def finish(self) -> None:
+    async def finish(self, last: bytes = b"") -> None:
         """See :class:`~lipstream.server.downstream.Downstream`."""
         self._check_lost()
         await self._start()
         # From here on a disconnect is the end that ASGI reports for every request.
         self._phase = Phase.OVER
-        await self._send({"type": "http.response.body", "body": b"", "more_body": False})
+        await self._send({"type": "http.response.body", "body": last, "more_body": False})
+        if self._peer is not None and self._peer.lost is not None:
+            raise ClientGone(self._peer.lost)
 
     def abort(self) -> None:
         """See :class:`~lipstream.server.downstream.Downstream`.

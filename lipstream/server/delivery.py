@@ -110,9 +110,8 @@ class StreamDelivery(Delivery):
             batch = await body.receive()
             data = encode(batch)
             self.events_sent += len(batch)
-            if data:
-                await self._write(data)
-        await self._downstream.finish()
+            if data or body.is_over:
+                await self._write(data, is_last=body.is_over)
 
     async def fail(self, error: LipstreamError) -> None:
         """An HTTP error while nothing was sent, else the dialect's error frame and the end."""
@@ -120,17 +119,16 @@ class StreamDelivery(Delivery):
             await super().fail(error)
             return
         problem = problem_for(error, expose_upstream=self._expose)
-        await self._write(self._encoder.encode_problem(problem))
-        await self._downstream.finish()
+        await self._write(self._encoder.encode_problem(problem), is_last=True)
 
-    async def _write(self, data: bytes) -> None:
+    async def _write(self, data: bytes, *, is_last: bool) -> None:
         if self._beating is not None:
             await self._beating.wait()
         self._is_writing = True
         if self.status is None:
             await self._send_head()
         self._count(len(data))
-        await self._downstream.send(data)
+        await (self._downstream.finish(data) if is_last else self._downstream.send(data))
         self._last_write = trio.current_time()
         self._is_writing = False
 

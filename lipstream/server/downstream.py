@@ -71,8 +71,8 @@ class Downstream(Protocol):
             ClientGone: the client is gone or did not read within the write deadline.
         """
 
-    async def finish(self) -> None:
-        """Ends a streamed response normally."""
+    async def finish(self, last: bytes = b"") -> None:
+        """Ends a streamed response normally, with its last piece. Raises ClientGone."""
 
     def abort(self) -> None:
         """Ends a streamed response so that the client can tell: the connection is cut without the
