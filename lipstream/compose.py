@@ -1,0 +1,356 @@
+"""From a configuration to a running proxy: the only file that knows every concrete class.
+
+Two steps. :func:`resolve` decides what a configuration comes to, with the environment's keys and
+the defaults in, and complains about what does not fit together; the result is plain data that the
+command line can show. :func:`build` makes the objects; nothing is opened before
+:meth:`Runtime.listen`.
+"""
+
+from __future__ import annotations
+
+import random
+import signal
+from collections.abc import Callable, Mapping, Sequence
+from typing import NamedTuple
+
+import attrs
+import trio
+from hypercorn.config import Sockets
+
+from lipstream.canonical.policy import Policy
+from lipstream.config.env import Environment, key_in
+from lipstream.config.schema import (
+    BackendEntry,
+    Config,
+    HttpEntry,
+    Path,
+    Retry,
+    RoutingSection,
+    StubEntry,
+    TransportKind,
+)
+from lipstream.config.values import nearest
+from lipstream.errors import BadSelector, ConfigError, Overloaded
+from lipstream.execution.executor import Executor
+from lipstream.interfaces import Backend, ClientDialect, Observer, ServerDialect
+from lipstream.protocols import openai_chat
+from lipstream.routing.aliases import Alias, Aliases, compile_aliases
+from lipstream.routing.choice import ANY_MODEL, RouteRules
+from lipstream.routing.selector import caret, leaves, parse_selector
+from lipstream.server.app import LipstreamApp, ListedModel, Readiness, create_app
+from lipstream.server.endpoint import Endpoint, Gateway
+from lipstream.server.intake import Router
+from lipstream.server.serve import Hooks, ServeConfig, Serving, listen, serve
+from lipstream.upstream.client import Client
+from lipstream.upstream.http_backend import HttpBackend
+from lipstream.upstream.httpx_client import HttpxClient
+from lipstream.upstream.providers import PROVIDERS, STUB
+from lipstream.upstream.stub import Manner, StubBackend
+from lipstream.upstream.transport import Transport
+
+# Each way in: a method and a path, and the dialect that is spoken there.
+ENDPOINTS: Mapping[tuple[str, str], ServerDialect] = {
+    ("POST", "/v1/chat/completions"): openai_chat.SERVER,
+}
+
+# The dialects that providers speak, by the name in their row.
+DIALECTS: Mapping[str, ClientDialect] = {
+    openai_chat.CLIENT.name: openai_chat.CLIENT,
+}
+
+# Without any word on backends there are these, so that everything can be tried without a key.
+STUBS: Mapping[str, StubEntry] = {
+    "stub-fast": StubEntry(kind=STUB, models=("demo",), first_after=0.15, jitter=0.2),
+    "stub-slow": StubEntry(kind=STUB, models=("demo",), first_after=1.5, pace=0.05, jitter=0.2),
+    "stub-flaky": StubEntry(
+        kind=STUB, models=("demo",), first_after=0.1, pace=0.04, jitter=0.9, fail_share=0.5
+    ),
+}
+CLOSE_LIMIT = 1.0  # seconds for closing the connections to upstreams at the end
+STUB_RACE = "!".join(f"{name}:demo" for name in STUBS)
+
+
+# ---------------------------------------------------------------- what is to be built
+
+
+@attrs.frozen
+class Setup:
+    """What a configuration comes to.
+
+    Attributes:
+        backends: By id, with base URLs and keys filled in.
+        default_route: Selector text.
+        warnings: What will not work, though nothing is wrong with the configuration.
+    """
+
+    config: Config
+    backends: Mapping[str, BackendEntry]
+    aliases: Aliases
+    default_route: str
+    rules: RouteRules
+    policy: Policy
+    warnings: tuple[str, ...] = ()
+
+
+def resolve(config: Config, environment: Environment) -> Setup:
+    """Decides what a configuration comes to.
+
+    Args:
+        environment: For the keys of providers.
+
+    Raises:
+        ConfigError: something does not fit together.
+    """
+    entries = config.backends
+    if entries is None:
+        entries = _found_backends(environment)
+    if not entries:
+        raise config.fault(("backends",), "there is none: name one, or leave the section out")
+    backends = {name: _filled(config, name, entries[name], environment) for name in entries}
+    aliases = _compile_aliases(config)
+    route, default_backend = _default_route(config, backends, aliases)
+    declared: dict[str, str] = {}
+    for name, entry in backends.items():
+        for model in entry.models:
+            declared.setdefault(model, name)
+    return Setup(
+        config=config,
+        backends=backends,
+        aliases=aliases,
+        default_route=route,
+        rules=RouteRules(aliases, route, default_backend, backends.keys(), declared),
+        policy=policy_of(config.routing, keepalive=config.server.keepalive),
+        warnings=tuple(_warnings(backends)),
+    )
+
+
+def policy_of(routing: RoutingSection, *, keepalive: float) -> Policy:
+    """The policy that a routing section describes."""
+    return Policy(
+        max_attempts=routing.max_attempts,
+        deadline=routing.deadline,
+        idle=routing.idle,
+        patience=routing.patience,
+        commit=routing.commit,
+        same_first=routing.retry is Retry.SAME_FIRST,
+        max_wait=routing.max_wait,
+        hedge_ratio=routing.hedge_ratio,
+        echo_alias=routing.echo_alias,
+        early_headers=routing.early_headers,
+        keepalive=keepalive,
+    )
+
+
+def _found_backends(environment: Environment) -> dict[str, BackendEntry]:
+    """Every provider whose key is in the environment, and the stubs."""
+    found: dict[str, BackendEntry] = {
+        kind: HttpEntry(kind=kind, models=(provider.default_model,))
+        for kind, provider in PROVIDERS.items()
+        if provider.key_variable and key_in(environment, provider.key_variable)
+    }
+    return found | dict(STUBS)
+
+
+def _filled(
+    config: Config, name: str, entry: BackendEntry, environment: Environment
+) -> BackendEntry:
+    """The entry with what its provider has fixed."""
+    if not isinstance(entry, HttpEntry):
+        return entry
+    provider, path = PROVIDERS[entry.kind], ("backends", name)
+    base_url = entry.base_url or provider.base_url
+    if not base_url:
+        raise config.fault((*path, "base_url"), f"is missing: kind {entry.kind} has no default")
+    if (entry.proxy or entry.http2) and entry.transport is not TransportKind.HTTPX:
+        raise config.fault((*path, "transport"), "a proxy and HTTP/2 need transport: httpx")
+    key = entry.api_key or key_in(environment, provider.key_variable)
+    return attrs.evolve(entry, base_url=base_url, api_key=key)
+
+
+def _warnings(backends: Mapping[str, BackendEntry]) -> list[str]:
+    return [
+        f"{name} has no key: set api_key, or {variable} in the environment"
+        for name, entry in backends.items()
+        if isinstance(entry, HttpEntry) and not entry.api_key
+        if (variable := PROVIDERS[entry.kind].key_variable)
+    ]
+
+
+def _compile_aliases(config: Config) -> Aliases:
+    pairs: list[Alias] = []
+    for index, alias in enumerate(config.aliases):
+        try:
+            pairs += compile_aliases([(alias.pattern, alias.replacement)]).pairs
+        except ConfigError as error:
+            raise config.fault(("aliases", index), str(error)) from error
+    return Aliases(tuple(pairs))
+
+
+def _default_route(
+    config: Config, backends: Mapping[str, BackendEntry], aliases: Aliases
+) -> tuple[str, str]:
+    """The default route and the backend that its first leaf names, the default backend."""
+    path: Path = ("routing", "default_route")
+    first = next(iter(backends))
+    if not config.routing.default_route.strip():
+        return STUB_RACE if config.backends is None else f"{first}:{ANY_MODEL}", first
+    try:
+        route = aliases.resolve(config.routing.default_route)
+        selector = parse_selector(route, default_backend=first)
+    except BadSelector as fault:
+        raise config.fault(path, caret(fault)) from fault
+    named = [leaf.candidate.backend for leaf in leaves(selector)]
+    for name in named:
+        if name not in backends:
+            raise config.fault(path, f"there is no backend {name}; {nearest(name, backends)}")
+    return route, named[0]
+
+
+# ---------------------------------------------------------------- the objects
+
+
+class _ClientKey(NamedTuple):
+    """Backends that agree in these share a client, and with it its connections."""
+
+    transport: TransportKind
+    connect_timeout: float
+    proxy: str | None
+    http2: bool
+
+
+@attrs.define(eq=False)
+class Runtime:
+    """A proxy that is ready to run.
+
+    Attributes:
+        clients: The HTTP clients of all backends; closed at the end of :meth:`serve`.
+    """
+
+    setup: Setup
+    backends: Mapping[str, Backend]
+    clients: Sequence[Client]
+    executor: Executor
+    gateway: Gateway
+    app: LipstreamApp
+
+    def listen(self) -> Sockets:
+        """Opens the listening sockets; for :meth:`serve`.
+
+        Raises:
+            ConfigError: the address is taken, not ours, or not an address.
+        """
+        return listen(self.serve_config)
+
+    async def serve(
+        self,
+        sockets: Sockets,
+        *,
+        signals: Sequence[signal.Signals] = (),
+        on_ready: Callable[[Serving], None] = lambda _: None,
+        task_status: trio.TaskStatus[Serving] = trio.TASK_STATUS_IGNORED,
+    ) -> None:
+        """Serves until drained, with what has to run beside it; closes every connection in the
+        end.
+
+        Args:
+            signals: The first of these drains, the second ends.
+        """
+        hooks = Hooks(on_ready, self._drain, self._end_all)
+        try:
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(self.gateway.keep_alive)
+                await serve(
+                    self.app,
+                    self.serve_config,
+                    hooks,
+                    signals=signals,
+                    sockets=sockets,
+                    task_status=task_status,
+                )
+                nursery.cancel_scope.cancel()
+        finally:
+            with trio.CancelScope(shield=True, deadline=trio.current_time() + CLOSE_LIMIT):
+                for client in self.clients:
+                    await client.aclose()
+
+    @property
+    def serve_config(self) -> ServeConfig:
+        """What the server is told."""
+        server = self.setup.config.server
+        return ServeConfig(
+            binds=(str(server.listen),), grace=server.grace, write_timeout=server.write_timeout
+        )
+
+    def _drain(self) -> None:
+        self.gateway.is_draining = True
+
+    def _end_all(self) -> None:
+        self.gateway.end_all(Overloaded("The proxy is shutting down: try again.", draining=True))
+
+
+def build(config: Config, environment: Environment, observers: Sequence[Observer] = ()) -> Runtime:
+    """Makes everything that a configuration asks for; opens nothing.
+
+    Raises:
+        ConfigError: something does not fit together.
+    """
+    setup = resolve(config, environment)
+    clients: dict[_ClientKey, Client] = {}
+    backends: dict[str, Backend] = {}
+    for name, entry in setup.backends.items():
+        backends[name] = _make_backend(name, entry, clients)
+    executor = Executor(backends, observers)
+    router = Router(setup.rules, setup.policy)
+    gateway = Gateway(executor, router, expose_upstream=config.errors.expose_upstream)
+    app = create_app(
+        handlers={way: Endpoint(dialect, gateway) for way, dialect in ENDPOINTS.items()},
+        readiness=lambda: Readiness(is_draining=gateway.is_draining),
+        models=lambda: listed_models(setup),
+    )
+    return Runtime(setup, backends, tuple(clients.values()), executor, gateway, app)
+
+
+def listed_models(setup: Setup) -> list[ListedModel]:
+    """The models that backends declare, by the name that a client reaches them with."""
+    return [
+        ListedModel(model if setup.rules.declared[model] == name else f"{name}:{model}", name)
+        for name, entry in setup.backends.items()
+        for model in entry.models
+    ]
+
+
+def _make_backend(name: str, entry: BackendEntry, clients: dict[_ClientKey, Client]) -> Backend:
+    if isinstance(entry, StubEntry):
+        manner = Manner(
+            text=entry.text,
+            words=entry.words,
+            first_after=entry.first_after,
+            pace=entry.pace,
+            jitter=entry.jitter,
+            fail_share=entry.fail_share,
+        )
+        return StubBackend(name, manner, entry.models, random.Random(entry.seed))
+    assert isinstance(entry, HttpEntry)
+    return HttpBackend(
+        id=name,
+        base_url=entry.base_url or "",
+        dialect=DIALECTS[PROVIDERS[entry.kind].dialect],
+        client=_client_for(entry, clients),
+        api_key=entry.api_key or None,
+        headers={header: value.reveal() for header, value in entry.headers.items()},
+        models=entry.models,
+    )
+
+
+def _client_for(entry: HttpEntry, clients: dict[_ClientKey, Client]) -> Client:
+    proxy = entry.proxy.reveal() if entry.proxy else None
+    key = _ClientKey(entry.transport, entry.connect_timeout, proxy, entry.http2)
+    if key not in clients:
+        clients[key] = _make_client(key)
+    return clients[key]
+
+
+def _make_client(key: _ClientKey) -> Client:
+    if key.transport is TransportKind.NATIVE:
+        return Transport(connect_timeout=key.connect_timeout)
+    return HttpxClient(connect_timeout=key.connect_timeout, proxy=key.proxy, http2=key.http2)

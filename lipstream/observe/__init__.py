@@ -1,0 +1,1 @@
+"""What is told about exchanges beside the way: consumers of their records, nothing more."""
