@@ -17,6 +17,7 @@ import attrs
 import trio
 from hypercorn.config import Sockets
 
+from lipstream.canonical.limits import CallLimits
 from lipstream.canonical.policy import Policy
 from lipstream.config.env import Environment, key_in
 from lipstream.config.schema import (
@@ -301,7 +302,8 @@ def build(config: Config, environment: Environment, observers: Sequence[Observer
         backends[name] = _make_backend(name, entry, clients)
     executor = Executor(backends, observers)
     router = Router(setup.rules, setup.policy)
-    gateway = Gateway(executor, router, expose_upstream=config.errors.expose_upstream)
+    limits = CallLimits(body=config.server.body_limit)
+    gateway = Gateway(executor, router, limits, config.errors.expose_upstream)
     app = create_app(
         handlers={way: Endpoint(dialect, gateway) for way, dialect in ENDPOINTS.items()},
         readiness=lambda: Readiness(is_draining=gateway.is_draining),

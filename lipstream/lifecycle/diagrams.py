@@ -17,9 +17,9 @@ from lipstream.lifecycle.machine import terminal_states, transitions
 _HEAD = """# State machines
 
 Drawn from the tables in `lipstream/lifecycle/`; do not edit, run
-`python -m lipstream.lifecycle.diagrams docs/state-machines.md`. The prose that belongs to each table
-is at the top of its module. A state without arrows out of it is terminal: it absorbs every input
-that may still come, which is how the first ending wins.
+`python -m lipstream.lifecycle.diagrams docs/state-machines.md`. The prose that belongs to each
+table is at the top of its module. A state without arrows out of it is terminal: it absorbs every
+input that may still come, which is how the first ending wins.
 """
 
 _MACHINES: tuple[tuple[str, str, Mapping[Any, Mapping[Any, Any]], enum.Enum], ...] = (

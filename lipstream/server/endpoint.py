@@ -11,6 +11,7 @@ import contextlib
 import attrs
 import trio
 
+from lipstream.canonical.limits import CALL_LIMITS, CallLimits
 from lipstream.errors import ClientFault, ClientGone, LipstreamError, Overloaded, RoutingFault
 from lipstream.execution.executor import Executor
 from lipstream.interfaces import ServerDialect
@@ -33,6 +34,7 @@ class Gateway:
 
     executor: Executor
     router: Router
+    limits: CallLimits = CALL_LIMITS
     expose_upstream: bool = False
     is_draining: bool = False
     _streams: set[StreamDelivery] = attrs.field(factory=set)
@@ -79,8 +81,9 @@ class Endpoint:
         try:
             if self.gateway.is_draining:
                 raise Overloaded("The proxy is shutting down: try again.", draining=True)
-            intake = await take_in(downstream, self.dialect, self.gateway.router)
-            await self.gateway.run(intake, downstream, self.dialect)
+            gateway = self.gateway
+            intake = await take_in(downstream, self.dialect, gateway.router, gateway.limits)
+            await gateway.run(intake, downstream, self.dialect)
         except (ClientFault, RoutingFault, Overloaded) as error:
             with contextlib.suppress(ClientGone):
                 await respond_problem(downstream, self.dialect, problem_for(error), [])

@@ -9,7 +9,7 @@ from functools import lru_cache
 import attrs
 
 from lipstream.canonical.call import Call
-from lipstream.canonical.limits import CALL_LIMITS, CallLimits
+from lipstream.canonical.limits import CallLimits
 from lipstream.canonical.policy import Policy
 from lipstream.errors import BadRequest
 from lipstream.execution.live import Route
@@ -56,10 +56,7 @@ class Router:
 
 
 async def take_in(
-    downstream: Downstream,
-    dialect: ServerDialect,
-    router: Router,
-    limits: CallLimits = CALL_LIMITS,
+    downstream: Downstream, dialect: ServerDialect, router: Router, limits: CallLimits
 ) -> Intake:
     """Reads and decodes one request.
 
