@@ -110,11 +110,9 @@ class Executor:
             with live.work:
                 return await race.run()
         except BaseException:
-            if (
-                race.winner is not None
-            ):  # it committed in the tick in which the exchange was cancelled
+            if race.winner is not None:  # it committed in the tick of the cancellation
                 race.winner.end_with_exchange()
-                await race.winner.close()
+                await race.winner.close()  # noqa: ASYNC102 - shields itself, for a bounded time
             raise
         race.stop("deadline")
         if live.interruption is not None and race.winner is None:
@@ -139,7 +137,7 @@ class Executor:
                 await delivery.answer(body)
             if live.work.cancelled_caught:
                 fault = live.interruption or self._expired(live, body)
-            elif body.is_over:
+            else:
                 live.state.end(ExchangeInput.FINISH, "complete")
         except UpstreamFault as broken:
             fault = broken
@@ -147,7 +145,7 @@ class Executor:
             live.state.end(ExchangeInput.LEAVE, str(gone))
         finally:
             _end_winner(winner, body, fault)
-            await winner.close()
+            await winner.close()  # noqa: ASYNC102 - shields itself, for a bounded time
         return fault
 
     def _expired(self, live: LiveExchange, body: Body) -> UpstreamFault:

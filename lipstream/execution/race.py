@@ -27,7 +27,7 @@ import attrs
 import trio
 
 from lipstream.canonical.policy import CommitPoint
-from lipstream.errors import Cause, Exhausted, LipstreamError
+from lipstream.errors import Cause, Exhausted, LipstreamError, UpstreamFault
 from lipstream.execution.attempt import LOST, Attempt
 from lipstream.execution.live import LiveExchange
 from lipstream.execution.prefix import Prefix
@@ -40,6 +40,7 @@ from lipstream.routing.planner import Conditions, Entry, Step, count_steps, next
 from lipstream.routing.repeats import repeat_delay
 
 GIVEN_UP = "given_up"
+Failure = tuple[Attempt, UpstreamFault]
 
 
 @attrs.frozen
@@ -79,8 +80,8 @@ class Race:
         self._rng = rng
         self._pending: deque[Pending] = deque()
         self._running: list[Attempt] = []
-        self._ended: deque[Attempt] = deque()
-        self._failed: list[Attempt] = []
+        self._ended: deque[Failure] = deque()
+        self._failed: list[Failure] = []
         self._excluded: set[str] = set()
         self._repeated: set[str] = set()
         self._times = Timetable(self._policy.patience, live.call.options.reasoning_effort)
@@ -108,22 +109,20 @@ class Race:
         self._running.remove(attempt)
         if attempt.is_streaming:
             self.winner = attempt
-        else:
-            self._ended.append(attempt)
+        elif attempt.fault is not None:
+            self._ended.append((attempt, attempt.fault))
         self._wake.set()
 
     def _reap(self) -> Exhausted | None:
         """Takes in the attempts that failed; a fatal fault decides the race."""
         while self._ended:
-            attempt = self._ended.popleft()
-            if attempt.fault is None:
-                continue
-            self._failed.append(attempt)
+            attempt, fault = self._ended.popleft()
+            self._failed.append((attempt, fault))
             self._excluded.add(attempt.entry.candidate.key)
-            if classify(attempt.fault) is Verdict.GIVE_UP:
-                return Exhausted(attempt.fault, self.causes())
+            if classify(fault) is Verdict.GIVE_UP:
+                return Exhausted(fault, self.causes())
             self._hurry()
-            repeat = self._repeat(attempt) if self._policy.same_first else None
+            repeat = self._repeat(attempt, fault) if self._policy.same_first else None
             if repeat is not None and self._slots > 0:
                 self._queue_repeat(repeat)
         return None
@@ -205,7 +204,7 @@ class Race:
         if step is not None:
             self._begin(step)
             return True
-        repeats = [p for attempt in self._failed if (p := self._repeat(attempt)) is not None]
+        repeats = [p for failed in self._failed if (p := self._repeat(*failed)) is not None]
         if repeats and self._slots > 0:
             self._queue_repeat(min(repeats, key=lambda pending: pending.due_at))
             return True
@@ -213,12 +212,11 @@ class Race:
 
     # -- the same candidate again
 
-    def _repeat(self, attempt: Attempt) -> Pending | None:
-        candidate = attempt.entry.candidate
-        if attempt.fault is None or candidate.key in self._repeated:
+    def _repeat(self, attempt: Attempt, fault: UpstreamFault) -> Pending | None:
+        if attempt.entry.candidate.key in self._repeated:
             return None
         had_head = attempt.headers_at is not None
-        delay = repeat_delay(attempt.fault, self._policy, self._rng, had_head=had_head)
+        delay = repeat_delay(fault, self._policy, self._rng, had_head=had_head)
         if delay is None:
             return None
         due_at = max(attempt.ended_at + delay, trio.current_time())
@@ -254,8 +252,6 @@ class Race:
 
     async def _wait(self) -> None:
         """Until somebody reports, or the next time is due."""
-        if self._ended or self.winner:
-            return
         until = self._times.next_time(self._running)
         if self._pending:
             until = min(until, self._pending[0].due_at)
@@ -267,13 +263,12 @@ class Race:
 
     def causes(self) -> tuple[Cause, ...]:
         """Why the attempts that failed did, in the order in which they failed."""
-        return tuple(map(_cause, self._failed))
+        return tuple(_cause(attempt) for attempt, _ in self._failed)
 
     def _exhausted(self) -> LipstreamError:
         if not self._failed:
             return no_candidate(self._live.route.selector, self._conditions())
-        faults = [a.fault for a in self._failed if a.fault is not None]
-        return Exhausted(decisive(faults), self.causes())
+        return Exhausted(decisive([fault for _, fault in self._failed]), self.causes())
 
 
 def _cause(attempt: Attempt) -> Cause:

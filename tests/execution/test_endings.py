@@ -190,3 +190,23 @@ async def test_failed_close_of_one_attempt_is_recorded_once(autojump_clock: Mock
     }
     run = await run_exchange("a:m!b:m|c:m", scripts)
     assert [a.reason for a in run.record.attempts] == ["connect", "read", "complete"]
+
+
+class DeafDelivery(FakeDelivery):
+    """A client that is gone when it is to be told of the failure."""
+
+    async def fail(self, error: Exception) -> None:
+        raise ClientGone("client_gone")
+
+
+async def test_client_gone_before_it_is_told_keeps_the_first_ending(
+    autojump_clock: MockClock,
+) -> None:
+    """The failure came first; that nobody heard of it changes nothing."""
+    witness = Witness()
+    backend = FakeBackend("a", Script(refusal=fault(FaultKind.CONNECT)))
+    executor = Executor({"a": backend}, [witness])
+    live = executor.begin(make_call(), make_route("a:m"))
+    await executor.run(live, DeafDelivery())
+    live.leave("client_gone")
+    assert witness.exchanges[0].ending.reason == "exhausted"
