@@ -132,7 +132,7 @@ class Emulator:
     ) -> None:
         self._nursery.cancel_scope.cancel()
         # The block's own exception stays outside of the nursery, which would wrap it in a group.
-        await self._block.__aexit__(None, None, None)
+        await self._block.__aexit__(None, None, None)  # noqa: ASYNC102 - its own, cancelled above
 
     # ---- the site that http.serve serves
 
