@@ -27,7 +27,7 @@ class Upstream(Protocol):
         """How many unparseable events have been left out so far."""
 
     async def receive(self) -> Batch:
-        """The events of the next network read, never an empty batch.
+        """The events of the next network read; empty when it had only comments or part of one.
 
         The last batch ends in ``Finished`` or ``StreamFailed``; nothing may be received after it.
         Cancelling a receive loses no event.
@@ -117,8 +117,7 @@ class StreamDecoder(Protocol):
         """How many unparseable events have been left out so far."""
 
     def feed(self, data: bytes) -> Batch:
-        """Takes what one network read delivered; returns the events that are complete, possibly
-        none."""
+        """Takes what one network read delivered; returns the events that are complete, if any."""
 
     def end(self) -> Batch:
         """The body is over: the rest, with a terminal event unless one was given before."""
@@ -148,8 +147,7 @@ class ClientDialect(Protocol):
         """The events of a whole answer that was not streamed, with a terminal event."""
 
     def decode_error(self, status: int, headers: Mapping[str, str], body: bytes) -> UpstreamFault:
-        """What an error response means. Header names are lower-case; any body will do, also
-        none."""
+        """What an error response means. Header names are lower-case; any body will do."""
 
 
 # ---------------------------------------------------------------- beside the way

@@ -10,8 +10,9 @@ import attrs
 import trio
 
 from lipstream.canonical import events as e
-from lipstream.canonical.call import Call, Message, Options, Role, Text
+from lipstream.canonical.call import Call, Message, Options, Role
 from lipstream.canonical.candidate import Candidate
+from lipstream.canonical.parts import Text
 from lipstream.canonical.policy import Policy
 from lipstream.errors import FaultKind, LipstreamError, UpstreamFault
 from lipstream.execution.body import Body

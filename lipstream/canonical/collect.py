@@ -10,8 +10,8 @@ from collections.abc import Callable, Iterable, Mapping
 import attrs
 
 from lipstream.canonical import events as e
-from lipstream.canonical.call import Audio, File, Image, Part, Reasoning, Refusal, Text, ToolCall
 from lipstream.canonical.limits import STREAM_LIMITS, StreamLimits
+from lipstream.canonical.parts import Audio, File, Image, Part, Reasoning, Refusal, Text, ToolCall
 from lipstream.canonical.usage import Usage
 from lipstream.errors import FaultKind, UpstreamFault
 

@@ -42,7 +42,8 @@ class Source:
         dialect: The protocol that ``data`` is written in.
         data: The payload without framing.
         count: How many events of the batch, in a row, were decoded from it. An encoder passes
-            ``data`` on only when all of them are still there and unchanged.
+            ``data`` on only when all of them are still there and unchanged, and never when the
+            count is 0: then something had to be put right.
     """
 
     dialect: str
@@ -230,14 +231,3 @@ class StreamFailed(Event):
 Batch = list[Event]
 
 TERMINAL: frozenset[type[Event]] = frozenset({Finished, StreamFailed})
-CONTENT: frozenset[type[Event]] = frozenset(
-    {
-        TextDelta,
-        ReasoningDelta,
-        RefusalDelta,
-        ToolCallStarted,
-        ToolCallDelta,
-        ToolCallFinished,
-        Media,
-    }
-)

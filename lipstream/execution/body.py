@@ -48,9 +48,11 @@ class Body:
     async def _pull(self) -> e.Batch:
         if self._fault is not None:
             raise self._fault
-        self._push_deadline()
         self.is_waiting = True
-        batch = await self._winner.receive()
+        batch: e.Batch = []
+        while not batch:
+            self._push_deadline()
+            batch = await self._winner.receive()
         self.is_waiting = False
         return batch
 

@@ -66,13 +66,3 @@ def transitions(table: Table[S, I]) -> Iterator[tuple[S, I, S]]:
 def terminal_states(table: Table[S, I]) -> frozenset[S]:
     """The states with empty rows."""
     return frozenset(state for state, row in table.items() if not row)
-
-
-def reachable(table: Table[S, I], start: S) -> frozenset[S]:
-    """Every state that some sequence of inputs leads to from ``start``, itself included."""
-    seen, todo = {start}, [start]
-    while todo:
-        fresh = set(table[todo.pop()].values()) - seen
-        seen |= fresh
-        todo.extend(fresh)
-    return frozenset(seen)

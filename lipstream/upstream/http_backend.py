@@ -151,23 +151,20 @@ class HttpAnswer:
         return self._decoder.dropped_events
 
     async def receive(self) -> e.Batch:
-        """The events of the next read that has any."""
-        while True:
-            try:
-                data = await self._response.receive()
-            except httpx.HTTPError as error:
-                raise _broken_off(error) from error
-            try:
-                batch = self._decoder.feed(data) if data else self._decoder.end()
-            except LipstreamError:
-                raise
-            except Exception as bug:
-                raise _crash(bug) from bug
-            if batch:
-                self._is_over = type(batch[-1]) in e.TERMINAL
-                return batch
-            if not data:
-                raise UpstreamFault(FaultKind.TRUNCATED, "the answer ended without an end")
+        """The events of the next read; see ``interfaces.Upstream``."""
+        try:
+            data = await self._response.receive()
+        except httpx.HTTPError as error:
+            raise _broken_off(error) from error
+        try:
+            batch = self._decoder.feed(data) if data else self._decoder.end()
+        except Exception as bug:
+            raise _crash(bug) from bug
+        if batch:
+            self._is_over = type(batch[-1]) in e.TERMINAL
+        elif not data:
+            raise UpstreamFault(FaultKind.TRUNCATED, "the answer ended without an end")
+        return batch
 
     async def aclose(self) -> None:
         """Gives the connection back after a whole answer, else closes it at once."""

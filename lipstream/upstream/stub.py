@@ -18,8 +18,9 @@ import attrs
 import trio
 
 from lipstream.canonical import events as e
-from lipstream.canonical.call import Call, Text
+from lipstream.canonical.call import Call
 from lipstream.canonical.candidate import Candidate
+from lipstream.canonical.parts import Text
 from lipstream.canonical.usage import Usage
 from lipstream.errors import FaultKind, UpstreamFault
 

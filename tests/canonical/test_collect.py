@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 
 from lipstream.canonical import events as e
-from lipstream.canonical.call import Audio, File, Image, Reasoning, Refusal, Text, ToolCall
 from lipstream.canonical.collect import Answer, Collector
 from lipstream.canonical.limits import StreamLimits
+from lipstream.canonical.parts import Audio, File, Image, Reasoning, Refusal, Text, ToolCall
 from lipstream.canonical.usage import Usage
 from lipstream.errors import FaultKind, UpstreamFault
 

@@ -13,7 +13,7 @@ from lipstream.errors import IllegalTransition
 from lipstream.lifecycle.attempt import ATTEMPT, AttemptInput, AttemptState
 from lipstream.lifecycle.exchange import EXCHANGE, ExchangeInput, ExchangeState
 from lipstream.lifecycle.grammar import GRAMMAR, INPUT_OF, GrammarInput, GrammarState
-from lipstream.lifecycle.machine import Machine, Table, reachable, terminal_states
+from lipstream.lifecycle.machine import Machine, Table, terminal_states
 
 MACHINES: list[tuple[Table[Any, Any], Any, type[enum.Enum], type[enum.Enum]]] = [
     (ATTEMPT, AttemptState.WAITING, AttemptState, AttemptInput),
@@ -23,6 +23,16 @@ MACHINES: list[tuple[Table[Any, Any], Any, type[enum.Enum], type[enum.Enum]]] = 
 every_machine = pytest.mark.parametrize(
     ("table", "start", "states", "inputs"), MACHINES, ids=["attempt", "exchange", "grammar"]
 )
+
+
+def reachable(table: Table[Any, Any], start: Any) -> frozenset[Any]:
+    """Every state that some sequence of inputs leads to from ``start``, itself included."""
+    seen, todo = {start}, [start]
+    while todo:
+        fresh = set(table[todo.pop()].values()) - seen
+        seen |= fresh
+        todo.extend(fresh)
+    return frozenset(seen)
 
 
 @every_machine

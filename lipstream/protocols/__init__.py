@@ -1,0 +1,1 @@
+"""Wire dialects, one folder each, sans-IO: towards clients and towards upstreams."""
