@@ -131,7 +131,7 @@ async def serving(script: Script, tls: ssl.SSLContext | None = None) -> AsyncIte
     listeners = await trio.open_tcp_listeners(0, host="127.0.0.1")
     server = Server(script, listeners[0].socket.getsockname()[1], tls)
     async with trio.open_nursery() as nursery:
-        nursery.start_soon(trio.serve_listeners, server.handle, listeners)
+        nursery.start_soon(trio.serve_listeners, server.handle, listeners)  # noqa: ASYNC113 - they listen already
         with trio.fail_after(PATIENCE):
             yield server
         nursery.cancel_scope.cancel()
