@@ -21,6 +21,9 @@ from lipstream.server.errors import problem_for
 
 Headers = list[tuple[bytes, bytes]]
 
+TOLD_ATTEMPTS = 8  # in the header, the last ones
+TOLD_NAME = 120  # bytes of a candidate there
+
 _JSON = (b"content-type", b"application/json")
 
 
@@ -115,6 +118,7 @@ class StreamDelivery(Delivery):
 
     async def fail(self, error: LipstreamError) -> None:
         """An HTTP error while nothing was sent, else the dialect's error frame and the end."""
+        await self._beat_over()
         if self.status is None:
             await super().fail(error)
             return
@@ -122,8 +126,7 @@ class StreamDelivery(Delivery):
         await self._write(self._encoder.encode_problem(problem), is_last=True)
 
     async def _write(self, data: bytes, *, is_last: bool) -> None:
-        if self._beating is not None:
-            await self._beating.wait()
+        await self._beat_over()
         self._is_writing = True
         if self.status is None:
             await self._send_head()
@@ -150,6 +153,10 @@ class StreamDelivery(Delivery):
             self._beating = trio.Event()
             live.nursery.start_soon(self._beat, self._beating)
 
+    async def _beat_over(self) -> None:
+        if self._beating is not None:
+            await self._beating.wait()
+
     async def _beat(self, done: trio.Event) -> None:
         try:
             if self.status is None:
@@ -165,13 +172,17 @@ class StreamDelivery(Delivery):
 
 def attempt_tree(live: LiveExchange) -> bytes:
     """The attempts so far in one line for a header: ``a:m=server@0.120, b:m=won@0.604``, times in
-    seconds."""
-    ended = [f"{_name(r.candidate.key)}={r.reason}@{r.ended_at:.3f}" for r in live.records]
+    seconds. Long names are cut, and so is a long line; the records have the whole."""
+    told = [f"{_name(r.candidate.key)}={r.reason}@{r.ended_at:.3f}" for r in live.records]
     if live.winner is not None:
         since = trio.current_time() - live.started_at
-        ended.append(f"{_name(live.winner.key)}=won@{since:.3f}")
-    return ", ".join(ended).encode()
+        told.append(f"{_name(live.winner.key)}=won@{since:.3f}")
+    return ", ".join(told[-TOLD_ATTEMPTS:]).encode()
 
 
 def _name(key: str) -> str:
-    return quote(key, safe=":/.-_?&=+~")
+    text = quote(key, safe=":/.-_?&=+~")
+    if len(text) <= TOLD_NAME:
+        return text
+    cut = text[:TOLD_NAME]
+    return (cut[: cut.rindex("%")] if "%" in cut[-2:] else cut) + "..."
