@@ -161,11 +161,11 @@ def _cells(result: Result) -> list[str]:
 
 NOTES = f"""\
 A unit is a request, or one content event. CPU us per unit: the median of the rounds; where they are
-far apart, others had the machine, and the least is nearest to the truth. proxy: its share of a core;
-load: that of the emulator and the client. p50, p99: latency of whole requests and streams, and of
-paced events from the moment they were due at the emulator, whose clock ticks by the millisecond.
-direct: the same without the proxy. Answers in one piece are {WORDS} words, burst streams {BURST_WORDS}
-events. Upstream all are streams, and the emulator sends each event alone."""
+far apart, others had the machine, and the least is nearest to the truth. proxy, load: the share of
+a core that the proxy had, and the emulator and the client together. p50, p99: latency of whole
+requests and streams, and of paced events from the moment they were due at the emulator, whose clock
+ticks by the millisecond. direct: the same without the proxy. Answers in one piece are {WORDS}
+words, burst streams {BURST_WORDS} events. Upstream all are streams, each event sent alone."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -10,6 +10,7 @@ Whatever a command needs is imported when it runs, so that ``--help`` does not w
 from __future__ import annotations
 
 import contextlib
+import gc
 import os
 import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -130,6 +131,11 @@ def serve(context: click.Context, /, **options: Any) -> None:
         sockets = runtime.listen()
     except ConfigError as error:
         raise click.ClickException(str(error)) from error
+
+    # Modules and configuration stay for good. Out of the collector's sight they no longer make a
+    # full collection stop every stream for tens of milliseconds.
+    gc.collect()
+    gc.freeze()
 
     async def run() -> None:
         await runtime.serve(

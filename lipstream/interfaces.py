@@ -26,6 +26,10 @@ class Upstream(Protocol):
     def dropped_events(self) -> int:
         """How many unparseable events have been left out so far."""
 
+    @property
+    def is_resent(self) -> bool:
+        """Whether the request went out twice, because a kept connection turned out to be dead."""
+
     async def receive(self) -> Batch:
         """The events of the next network read; empty when it had only comments or part of one.
 
@@ -37,8 +41,7 @@ class Upstream(Protocol):
         """
 
     async def aclose(self) -> None:
-        """Gives the connection back if the answer was wholly read, else closes it at once. Never
-        raises a fault."""
+        """Gives the connection back after a whole answer, else closes it. Raises no fault."""
 
 
 class Backend(Protocol):
@@ -65,16 +68,14 @@ class Backend(Protocol):
 
 
 class StreamEncoder(Protocol):
-    """Canonical events to the bytes of one client's stream. Keeps what it must know of the stream
-    so far."""
+    """Canonical events to the bytes of one client's stream."""
 
     @property
     def content_type(self) -> str:
         """The media type of the stream."""
 
     def encode(self, batch: Iterable[Event]) -> bytes:
-        """The wire bytes of a batch, possibly none. With ``Finished`` comes the dialect's end
-        marker."""
+        """The wire bytes of a batch, if any; with ``Finished`` comes the end marker."""
 
     def encode_problem(self, problem: Problem) -> bytes:
         """The dialect's own error frame, which ends the stream without its normal end marker."""
@@ -98,8 +99,7 @@ class ServerDialect(Protocol):
         """
 
     def stream_encoder(self, call: Call, *, model: str | None = None) -> StreamEncoder:
-        """An encoder for one stream; ``model`` replaces the upstream's name of the model where it
-        is given."""
+        """An encoder for one stream; ``model``, where given, replaces the upstream's name."""
 
     def encode_answer(self, answer: Answer, call: Call, *, model: str | None = None) -> bytes:
         """The body of a non-streaming response."""
@@ -109,8 +109,7 @@ class ServerDialect(Protocol):
 
 
 class StreamDecoder(Protocol):
-    """The bytes of one upstream stream to canonical events. Any cut of the bytes gives the same
-    events."""
+    """The bytes of one stream to canonical events, the same for any cut of the bytes."""
 
     @property
     def dropped_events(self) -> int:

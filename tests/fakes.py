@@ -97,6 +97,7 @@ class FakeUpstream:
     """Plays a script."""
 
     dropped_events = 0
+    is_resent = False
 
     def __init__(self, script: Script, opening: Opening) -> None:
         self._steps = list(script.steps)

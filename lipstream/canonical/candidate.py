@@ -27,8 +27,7 @@ class Candidate:
 
     @property
     def key(self) -> str:
-        """The string form: what exclusion, health and affinity go by, ``backend:model?a=1&b=2``
-        with keys sorted."""
+        """What exclusion and health go by: ``backend:model?a=1&b=2`` with keys sorted."""
         name = f"{self.backend}:{self.model}" if self.backend else self.model
         if not self.params:
             return name

@@ -58,8 +58,7 @@ class Event:
     source: Source | None = attrs.field(default=None, kw_only=True, eq=False, repr=False)
 
     def changed(self, **changes: object) -> Self:
-        """A copy with some fields changed, which no longer stands for the bytes it was read
-        from."""
+        """A changed copy, which no longer stands for the bytes it was read from."""
         return attrs.evolve(self, source=None, **changes)
 
 

@@ -34,8 +34,7 @@ LOST = "lost_race"
 
 @attrs.define(eq=False)
 class Attempt:
-    """One try of one candidate. Times are ``trio.current_time()``; see :class:`AttemptRecord` for
-    what they mean."""
+    """One try of one candidate; its times are explained at ``AttemptRecord``."""
 
     live: LiveExchange
     number: int
@@ -73,8 +72,7 @@ class Attempt:
         self.scope.cancel(reason="ttft")
 
     async def run(self, on_end: Callable[[Attempt], None]) -> None:
-        """Tries to commit. ``on_end`` is called as soon as the outcome is known, before anything is
-        closed."""
+        """Tries to commit; ``on_end`` is called when the outcome is known, before any close."""
         self.opened_at = trio.current_time()
         self.state.send(AttemptInput.START)
         try:

@@ -67,8 +67,7 @@ class Body:
         return batch
 
     def _push_deadline(self) -> None:
-        """Sets the idle deadline, with a little slack so that it need not be moved for every
-        event."""
+        """Sets the idle deadline, with slack, so that it is not moved for every event."""
         now = trio.current_time()
         if self._armed_until - now < self._idle:
             self._armed_until = now + self._idle + self._slack

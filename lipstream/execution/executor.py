@@ -60,8 +60,7 @@ class Executor:
         self._budgets = HedgeBudgets()
 
     def begin(self, call: Call, route: Route, *, time_limit: float | None = None) -> LiveExchange:
-        """A new exchange, not running yet; ``time_limit`` in seconds may shorten the policy's
-        deadline."""
+        """A new exchange, not running yet; ``time_limit`` seconds may shorten its deadline."""
         seconds = route.policy.deadline if time_limit is None else time_limit
         deadline = trio.current_time() + min(seconds, route.policy.deadline)
         return LiveExchange(uuid.uuid4().hex, call, route, deadline, observers=self._observers)
@@ -124,8 +123,7 @@ class Executor:
     async def _deliver(
         self, live: LiveExchange, winner: Attempt, delivery: Delivery
     ) -> LipstreamError | None:
-        """Streams the winner; returns what cut it short. The winner is over and closed
-        afterwards."""
+        """Streams the winner, which is over and closed then; returns what cut it short."""
         live.winner = winner.entry.candidate
         live.work = trio.CancelScope(deadline=live.deadline)
         if live.interruption is not None:
@@ -174,8 +172,7 @@ class Executor:
 
 
 def _end_abruptly(live: LiveExchange) -> None:
-    """Writes the ending of an exchange that has none: its task was cancelled, or a bug of ours
-    ended it."""
+    """Writes the ending of an exchange that has none: cancelled, or ended by a bug of ours."""
     if trio.current_effective_deadline() == -math.inf:
         live.state.end(ExchangeInput.CANCEL, "cancelled")
     elif live.state.ending is None:

@@ -21,8 +21,7 @@ from lipstream.routing.selector import Selector
 
 @attrs.frozen
 class Route:
-    """Where a call may go: the parsed selector, its canonical text, and the policy that goes with
-    it."""
+    """Where a call may go: the parsed selector, its canonical text, and its policy."""
 
     selector: Selector
     text: str

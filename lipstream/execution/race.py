@@ -90,8 +90,7 @@ class Race:
         self._wake = trio.Event()
 
     async def run(self) -> Attempt | LipstreamError:
-        """Runs until there is a winner, which then belongs to the caller, or until nothing is left
-        to try."""
+        """Runs until there is a winner, whom the caller then owns, or nothing is left to try."""
         while True:
             result = self.winner or self._reap()
             if result is not None:
@@ -231,8 +230,7 @@ class Race:
     # -- time
 
     def _time_to_content(self, entry: Entry) -> float:
-        """Seconds that an attempt has until its first content: its own limit, or its share of the
-        deadline."""
+        """Seconds until the first content: the entry's own limit, or its share of the deadline."""
         steps_left = count_steps(self._live.route.selector, self._conditions())
         rounds = min(self._slots, steps_left) + 1
         share = (self._live.deadline - trio.current_time()) / rounds if rounds > 1 else math.inf

@@ -40,6 +40,7 @@ def attempt_record(attempt: Attempt) -> AttemptRecord:
         detail=fault.detail if fault else None,
         events=attempt.events,
         dropped_events=upstream.dropped_events if upstream else 0,
+        is_resent=upstream.is_resent if upstream else False,
         usage=attempt.usage,
     )
 

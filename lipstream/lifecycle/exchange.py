@@ -111,8 +111,7 @@ class Exchange(Machine[ExchangeState, ExchangeInput]):
         self.ending: Ending | None = None
 
     def try_commit(self, attempt: int) -> bool:
-        """Makes ``attempt`` the winner if there is none yet and the exchange lives; says whether it
-        did."""
+        """Makes ``attempt`` the winner if there may still be one; says whether it did."""
         if not self.can(ExchangeInput.COMMIT):
             return False
         self.send(ExchangeInput.COMMIT)
@@ -120,8 +119,7 @@ class Exchange(Machine[ExchangeState, ExchangeInput]):
         return True
 
     def resume(self, attempt: int) -> None:
-        """Hands a committed exchange to another attempt: the one way in which the winner
-        changes."""
+        """Hands a committed exchange on: the one way in which the winner changes."""
         self.send(ExchangeInput.RESUME)
         self.winner = attempt
 

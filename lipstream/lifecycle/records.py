@@ -32,6 +32,7 @@ class AttemptRecord:
         detail: The upstream's own words about the fault, redacted; not for clients.
         events: Canonical events read.
         dropped_events: Events that could not be parsed and were left out.
+        is_resent: The request went out twice, because a kept connection turned out to be dead.
         closed_at: The upstream's connection was given back or closed.
     """
 
@@ -53,6 +54,7 @@ class AttemptRecord:
     detail: str | None = None
     events: int = 0
     dropped_events: int = 0
+    is_resent: bool = False
     usage: Usage | None = None
 
 

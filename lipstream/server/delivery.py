@@ -144,8 +144,7 @@ class StreamDelivery(Delivery):
     # -- keep-alive
 
     def beat_if_due(self, now: float) -> None:
-        """Starts a keep-alive in the exchange's nursery if the client has been without bytes for
-        long enough."""
+        """Starts a keep-alive if the client has been without bytes for long enough."""
         live, policy = self._live, self._live.route.policy
         is_free = not self._is_writing and self._beating is None and live.state.ending is None
         may_begin = self.status is not None or policy.early_headers

@@ -57,8 +57,7 @@ class Downstream(Protocol):
         """
 
     async def respond(self, status: int, headers: HeaderLines, body: bytes) -> None:
-        """A complete response in one write where possible; Content-Length is added. Ends the
-        response."""
+        """A complete response, with its Content-Length, in one write where possible."""
 
     async def send_head(self, status: int, headers: HeaderLines) -> None:
         """Starts a streamed response. May be held back and written together with the first
@@ -75,8 +74,7 @@ class Downstream(Protocol):
         """Ends a streamed response normally, with its last piece. Raises ClientGone."""
 
     def abort(self) -> None:
-        """Ends a streamed response so that the client can tell: the connection is cut without the
-        normal end."""
+        """Cuts a streamed response without its normal end, so that the client can tell."""
 
 
 Handler = Callable[[Downstream], Awaitable[None]]

@@ -90,29 +90,29 @@ class HttpBackend:
         except Exception as bug:
             raise _crash(bug) from bug
         request = Request(b"POST", path.encode("ascii"), self._head, body)
-        response = await self._send(request)
+        response, is_resent = await self._send(request)
         try:
             if response.status != 200:
                 raise await self._refusal(response)
-            return HttpAnswer(response, self.dialect)
+            return HttpAnswer(response, self.dialect, is_resent)
         except BaseException:
             response.close()
             raise
 
-    async def _send(self, request: Request) -> Response:
+    async def _send(self, request: Request) -> tuple[Response, bool]:
         """Sends a request; once more, on a new connection, if a kept one turned out to be dead.
 
         A server may close an idle connection just as a request goes out. That is no failure of the
         backend and costs nothing to repeat, since not one byte of an answer came.
         """
         try:
-            return await self.client.send(self._origin, request)
+            return await self.client.send(self._origin, request), False
         except StaleConnection:
-            pass
+            log.info("%s: a kept connection was dead, sent again", self.id)
         except httpx.HTTPError as error:
             raise _fault(error) from error
         try:
-            return await self.client.send(self._origin, request)
+            return await self.client.send(self._origin, request), True
         except httpx.HTTPError as error:
             raise _fault(error) from error
 
@@ -139,7 +139,8 @@ class HttpBackend:
 class HttpAnswer:
     """An open answer over HTTP; see ``interfaces.Upstream``."""
 
-    def __init__(self, response: Response, dialect: ClientDialect) -> None:
+    def __init__(self, response: Response, dialect: ClientDialect, is_resent: bool) -> None:
+        self.is_resent = is_resent
         self._response = response
         self._dialect = dialect
         self._decoder: StreamDecoder = dialect.stream_decoder()

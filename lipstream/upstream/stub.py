@@ -100,6 +100,7 @@ class StubAnswer:
     """See ``interfaces.Upstream``. Words that are due together come together."""
 
     dropped_events = 0
+    is_resent = False
 
     def __init__(
         self,

@@ -148,6 +148,7 @@ class GatedUpstream:
     """An upstream whose batches a test sends, so that several legs have theirs in one tick."""
 
     dropped_events = 0
+    is_resent = False
 
     def __init__(self, channel: trio.MemoryReceiveChannel[e.Batch]) -> None:
         self.channel = channel

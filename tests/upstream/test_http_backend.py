@@ -139,6 +139,7 @@ async def test_dead_kept_connection_is_replaced_once() -> None:
     """It is no failure of the backend; a second one is."""
     answer = await opened(FakeClient(StaleConnection("x"), FakeResponse(200, *GOOD)))
     assert await answer.receive()
+    assert answer.is_resent
     with pytest.raises(UpstreamFault) as caught:
         await opened(FakeClient(StaleConnection("x"), httpx.ConnectError("x")))
     assert caught.value.kind is FaultKind.CONNECT
