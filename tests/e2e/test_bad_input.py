@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from typing import Any
 
 import attrs
@@ -282,6 +283,7 @@ async def test_what_is_not_http_ends_its_own_connection_only(request_bytes: byte
 # ---------------------------------------------------------------- anything at all
 
 
+EXAMPLES = {"dev": 15, "nightly": 2000}.get(os.environ.get("HYPOTHESIS_PROFILE", ""), 40)
 TEXTS = st.text(max_size=20)
 VALUES = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | TEXTS,
@@ -305,7 +307,7 @@ BODIES = st.binary(max_size=60) | REQUESTS.map(lambda value: json.dumps(value).e
 
 
 @given(bodies=st.lists(BODIES, min_size=1, max_size=8), cut=st.integers(0, 40))
-@settings(max_examples=40)
+@settings(max_examples=EXAMPLES)
 def test_any_body_gets_an_answer(bodies: list[bytes], cut: int) -> None:
     """Neither a crash nor a hang, and never a 5xx for what the client wrote."""
 

@@ -119,6 +119,19 @@ async def test_leg_that_fails_is_no_winner() -> None:
     assert [a.reason for a in record.attempts] == ["server", "read", "complete"]
 
 
+async def test_refusal_of_the_request_ends_the_race() -> None:
+    """What one provider's policy refuses is not handed to the others that still run."""
+    refusal = Script(status=400, error_code="content_filter", headers_after=0.05)
+    late = Script(role_chunk=True, content_after=5)
+    async with proxying({"a": late, "b": refusal, "c": SWIFT}) as proxy:
+        reply = await proxy.post(chat("a:m!b:m|c:m"))
+        await proxy.upstream_closed("a")
+        record = await proxy.record()
+    assert (reply.status, reply.error["code"]) == (400, "content_filter")
+    assert [a.reason for a in record.attempts] == ["given_up", "content_filter"]
+    assert proxy.ledger("c") == []
+
+
 async def test_ties_are_never_mixed() -> None:
     """Two legs whose words come together: each client has all of one and nothing of the other."""
     one = Script(text="one " * 20, content_after=0.05)
