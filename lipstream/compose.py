@@ -279,7 +279,10 @@ class Runtime:
         """What the server is told."""
         server = self.setup.config.server
         return ServeConfig(
-            binds=(str(server.listen),), grace=server.grace, write_timeout=server.write_timeout
+            binds=(str(server.listen),),
+            drain_delay=server.drain_delay,
+            grace=server.grace,
+            write_timeout=server.write_timeout,
         )
 
     def _drain(self) -> None:

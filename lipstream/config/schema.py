@@ -75,6 +75,7 @@ class ServerSection:
         port: Instead of the one in ``address``; 0 takes a free one.
         body_limit: Largest request body.
         write_timeout: How long a client may take nothing.
+        drain_delay: How long a drain still listens, so that load balancers see it on ``/readyz``.
         grace: What running streams get at a shutdown.
         keepalive: Silence towards a client after which a keep-alive is sent.
     """
@@ -84,6 +85,7 @@ class ServerSection:
     port: Port | None = None
     body_limit: Bytes = CALL_LIMITS.body
     write_timeout: Seconds = 60.0
+    drain_delay: Pause = 0.0
     grace: Seconds = 600.0
     keepalive: Seconds = _P.keepalive
 

@@ -19,6 +19,7 @@ from __future__ import annotations
 import functools
 import logging
 import signal
+import socket
 import ssl
 from collections.abc import Awaitable, Callable, Sequence
 from typing import cast
@@ -36,6 +37,8 @@ from lipstream.errors import ConfigError
 
 SIGNALS = (signal.SIGTERM, signal.SIGINT)
 MANY_REQUESTS = 2**62
+
+SEND_BUFFER = 256 * 1024  # bytes; Linux takes twice as much
 
 log = logging.getLogger("lipstream.server")
 
@@ -101,6 +104,9 @@ def listen(config: ServeConfig) -> Sockets:
     try:
         sockets = _hypercorn_config(config).create_sockets()
         for sock in sockets.secure_sockets + sockets.insecure_sockets:
+            # Connections inherit it. It bounds what the kernel holds for a client that does not
+            # read, and lets one that reads slowly show progress before the write deadline.
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BUFFER)
             sock.listen(config.backlog)
     except OSError as error:
         where = ", ".join(config.binds)

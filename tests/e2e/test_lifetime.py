@@ -4,14 +4,11 @@ from __future__ import annotations
 
 import time
 
-import attrs
 import openai
 import pytest
 import trio
 
-from lipstream.compose import Runtime
 from lipstream.emulators.script import Script
-from lipstream.server.serve import ServeConfig
 from tests.e2e.harness import Proxy, bound, proxying, until
 from tests.e2e.sdk import with_sdk
 from tests.e2e.wire import DONE, Client, chat
@@ -227,21 +224,10 @@ async def test_waiting_client_that_outlives_the_grace_gets_a_503(is_streaming: b
     assert int(reply.headers["retry-after"]) >= 1
 
 
-@pytest.fixture
-def drain_delay(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The proxy goes on accepting for a while, as it should behind a load balancer."""
-    plain = vars(Runtime)["serve_config"].fget
-
-    def delayed(runtime: Runtime) -> ServeConfig:
-        config: ServeConfig = plain(runtime)
-        return attrs.evolve(config, drain_delay=30.0)
-
-    monkeypatch.setattr(Runtime, "serve_config", property(delayed))
-
-
-async def test_new_requests_are_refused_while_the_proxy_drains(drain_delay: None) -> None:
+async def test_new_requests_are_refused_while_the_proxy_drains() -> None:
     """As long as it still listens, it says what it is doing, and starts nothing."""
-    async with proxying({"a": Script(words=40, pace=0.01)}) as proxy, proxy.client() as client:
+    upstreams, server = {"a": Script(words=40, pace=0.01)}, {"drain_delay": 30}
+    async with proxying(upstreams, server=server) as proxy, proxy.client() as client:
         before = await proxy.get("/readyz")
         await start(client)
         proxy.serving.drain()
