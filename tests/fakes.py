@@ -22,7 +22,9 @@ from lipstream.lifecycle.records import AttemptRecord, ExchangeRecord
 from lipstream.routing.selector import format_selector, parse_selector
 
 
-def make_call(*, is_streaming: bool = True, options: Options | None = None) -> Call:
+def make_call(
+    *, is_streaming: bool = True, options: Options | None = None, may_race: bool = True
+) -> Call:
     """A small call."""
     return Call(
         dialect="test",
@@ -30,6 +32,7 @@ def make_call(*, is_streaming: bool = True, options: Options | None = None) -> C
         messages=(Message(Role.USER, (Text("hi"),)),),
         is_streaming=is_streaming,
         options=options or Options(),
+        may_race=may_race,
     )
 
 

@@ -122,6 +122,7 @@ class Call:
         model: What the client wrote as the model: a name, an alias, a selector.
         is_streaming: Whether the client wants a stream.
         wants_usage: Whether the client wants usage in its stream.
+        may_race: False where a second run would leave something behind at a provider.
         extra: Top-level fields without a canonical place, in document order.
     """
 
@@ -133,6 +134,7 @@ class Call:
     options: Options = Options()
     is_streaming: bool = False
     wants_usage: bool = False
+    may_race: bool = True
     extra: Json = attrs.field(factory=no_fields)
 
     def changed(self, **changes: Any) -> Call:

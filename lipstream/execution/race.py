@@ -192,7 +192,7 @@ class Race:
 
     def _begin(self, step: Step) -> None:
         now = trio.current_time()
-        for entry in step.entries:
+        for entry in step.entries if self._live.call.may_race else step.entries[:1]:
             self._pending.append(Pending(now + entry.delay, entry, self._steps))
         self._steps += 1
         self._start_due()
@@ -244,7 +244,8 @@ class Race:
             if others or self._pending or self._next_step() is not None:
                 attempt.expire()
         if self._times.is_hedge_due(now):
-            step = None if self._pending else self._next_step()
+            may_hedge = self._live.call.may_race and not self._pending
+            step = self._next_step() if may_hedge else None
             if step is not None and self._budget.withdraw():
                 self._begin(step)
 

@@ -62,6 +62,7 @@ def exchange_record(live: LiveExchange, delivery: Delivery) -> ExchangeRecord:
         ending=ending,
         winner=live.state.winner,
         attempts=attempts,
+        may_race=live.call.may_race,
         first_byte_at=None if first_byte is None else first_byte - live.started_at,
         events_sent=delivery.events_sent,
         bytes_sent=delivery.bytes_sent,

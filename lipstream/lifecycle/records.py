@@ -66,6 +66,7 @@ class ExchangeRecord:
         id: Unique, also in the client's ``X-Request-Id`` header.
         selector: The route as it was compiled, in canonical text.
         started_at: Unix time.
+        may_race: False where legs were tried one after the other, because the call must not race.
         first_byte_at: The first byte of the answer was handed to the server.
         winner: ``number`` of the attempt that was streamed to the client.
         attempts: In order of number; every one that was started, exactly once.
@@ -82,6 +83,7 @@ class ExchangeRecord:
     ending: Ending
     winner: int | None
     attempts: tuple[AttemptRecord, ...]
+    may_race: bool = True
     first_byte_at: float | None = None
     events_sent: int = 0
     bytes_sent: int = 0

@@ -144,6 +144,16 @@ async def test_same_candidate_twice_in_one_race_is_two_legs(autojump_clock: Mock
     assert len(run.record.attempts) == 2
 
 
+async def test_call_that_must_not_race_is_tried_leg_by_leg(autojump_clock: MockClock) -> None:
+    """Where a second run would leave something behind, a race is a failover and nothing hedges."""
+    broken = Script(headers_after=1, refusal=fault(FaultKind.CONNECT))
+    scripts = {"a": broken, "b": Script(says("b"), 20), "c": Script(says("c"))}
+    call = make_call(may_race=False)
+    run = await run_exchange("[handicap=4]a:m!b:m|c:m", scripts, Policy(patience=5), call=call)
+    assert [o.opened_at for o in run.openings()] == pytest.approx([0, 1])
+    assert (run.delivery.text, run.record.may_race) == ("b", False)
+
+
 class GatedUpstream:
     """An upstream whose batches a test sends, so that several legs have theirs in one tick."""
 

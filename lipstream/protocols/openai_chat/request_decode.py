@@ -63,8 +63,16 @@ def decode_request(body: bytes, limits: CallLimits) -> Call:
         options=options,
         is_streaming=bool(reader.boolean("stream")),
         wants_usage=_wants_usage(reader),
+        may_race=not _leaves_traces(reader, tools),
         extra=reader.left,
     )
+
+
+def _leaves_traces(reader: FieldReader, tools: tuple[Tool, ...]) -> bool:
+    """A stored completion, or a tool that the provider runs: once is enough."""
+    if reader.left.get("store") is True or reader.left.get("web_search_options") is not None:
+        return True
+    return any(tool.type not in ("function", "custom") for tool in tools)
 
 
 def _wants_usage(reader: FieldReader) -> bool:

@@ -453,3 +453,21 @@ def test_depth_is_limited() -> None:
     """Before anything is decoded."""
     with pytest.raises(BadRequest, match="nested more than 6 levels"):
         ChatServer(LIMITS).decode_request(request(x=[[[[[[1]]]]]]))
+
+
+@pytest.mark.parametrize(
+    ("fields", "may_race"),
+    [
+        ({}, True),
+        ({"store": False}, True),
+        ({"store": True}, False),
+        ({"web_search_options": {}}, False),
+        ({"tools": [{"type": "function", "function": {"name": "f"}}]}, True),
+        ({"tools": [{"type": "web_search"}]}, False),
+    ],
+    ids=repr,
+)
+def test_call_that_leaves_traces_may_not_race(fields: dict[str, object], may_race: bool) -> None:
+    """What a provider stores, or runs itself, is asked for once."""
+    body = {"model": "m", "messages": [{"role": "user", "content": "hi"}], **fields}
+    assert may_race == SERVER.decode_request(json.dumps(body).encode()).may_race
