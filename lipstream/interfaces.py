@@ -6,11 +6,14 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Protocol
 
+from lipstream.canonical.ask import Ask
 from lipstream.canonical.call import Call
 from lipstream.canonical.candidate import Candidate
 from lipstream.canonical.collect import Answer
 from lipstream.canonical.events import Batch, Event
+from lipstream.canonical.losses import Support
 from lipstream.canonical.problem import Problem
+from lipstream.canonical.seal import Sealer
 from lipstream.errors import UpstreamFault
 from lipstream.lifecycle.records import AttemptRecord, ExchangeRecord
 
@@ -55,6 +58,9 @@ class Backend(Protocol):
     def models(self) -> Sequence[str]:
         """Models known without asking; what a list of models shows."""
 
+    def dropped(self, call: Call) -> Sequence[str]:
+        """The fields of the call that its protocol has no place for, for the client to know."""
+
     async def open(self, call: Call, candidate: Candidate) -> Upstream:
         """Sends the call and returns when the response's head says that an answer follows.
 
@@ -91,8 +97,8 @@ class ServerDialect(Protocol):
     def name(self) -> str:
         """The protocol's name, as in ``Call.dialect``."""
 
-    def decode_request(self, body: bytes) -> Call:
-        """Reads a request.
+    def decode_request(self, body: bytes, ask: Ask) -> Call:
+        """Reads a request; ``ask`` is what it says outside its body.
 
         Raises:
             BadRequest: with the path of the field that is wrong, and what it should be.
@@ -129,8 +135,15 @@ class ClientDialect(Protocol):
     def name(self) -> str:
         """The protocol's name, as in ``Call.dialect``."""
 
+    @property
+    def support(self) -> Support:
+        """What becomes of each thing that a call of another protocol can say."""
+
     def path(self, model: str, *, is_streaming: bool) -> str:
-        """The request's path below the backend's base URL."""
+        """The request's path below the backend's base URL, with a query where it needs one."""
+
+    def headers(self, call: Call) -> Headers:
+        """The request's headers beside the credential and those of any JSON request."""
 
     def encode_request(self, call: Call, model: str, *, is_streaming: bool) -> bytes:
         """The request's body.
@@ -139,10 +152,10 @@ class ClientDialect(Protocol):
             BadRequest: the call holds something that this protocol cannot say.
         """
 
-    def stream_decoder(self) -> StreamDecoder:
-        """A decoder for one stream."""
+    def stream_decoder(self, sealer: Sealer) -> StreamDecoder:
+        """A decoder for one stream, with what makes its seals."""
 
-    def decode_answer(self, body: bytes) -> Batch:
+    def decode_answer(self, body: bytes, sealer: Sealer) -> Batch:
         """The events of a whole answer that was not streamed, with a terminal event."""
 
     def decode_error(self, status: int, headers: Mapping[str, str], body: bytes) -> UpstreamFault:

@@ -10,8 +10,9 @@ import attrs
 import trio
 
 from lipstream.canonical import events as e
-from lipstream.canonical.call import Call, Message, Options, Role
+from lipstream.canonical.call import Call, Message, Role
 from lipstream.canonical.candidate import Candidate
+from lipstream.canonical.options import Options
 from lipstream.canonical.parts import Text
 from lipstream.canonical.policy import Policy
 from lipstream.errors import FaultKind, LipstreamError, UpstreamFault
@@ -134,6 +135,9 @@ class FakeBackend:
         self.id = id
         self.scripts = list(scripts)
         self.ledger: list[Opening] = []
+
+    def dropped(self, call: Call) -> Sequence[str]:
+        return ()
 
     async def open(self, call: Call, candidate: Candidate) -> FakeUpstream:
         """Opens the next script."""

@@ -13,6 +13,7 @@ from typing import Any
 
 import attrs
 
+from lipstream.canonical.options import Options
 from lipstream.canonical.parts import Json, Part, no_fields
 
 
@@ -79,40 +80,6 @@ class ToolChoice:
     extra: Json = attrs.field(factory=no_fields, kw_only=True)
 
 
-@attrs.frozen
-class OutputFormat:
-    """Structured output: any JSON object, or JSON that follows a schema."""
-
-    schema: Json | None = None
-    name: str = ""
-    description: str = ""
-    strict: bool | None = None
-
-
-@attrs.frozen(kw_only=True)
-class Options:
-    """How to generate; None is "not said"."""
-
-    temperature: float | None = None
-    top_p: float | None = None
-    top_k: int | None = None
-    max_output_tokens: int | None = None
-    stop: tuple[str, ...] | None = None
-    seed: int | None = None
-    presence_penalty: float | None = None
-    frequency_penalty: float | None = None
-    reasoning_effort: str | None = None
-    verbosity: str | None = None
-    parallel_tool_calls: bool | None = None
-    output_format: OutputFormat | None = None
-    choices: int | None = None
-    logprobs: bool | None = None
-    top_logprobs: int | None = None
-    service_tier: str | None = None
-    user: str | None = None
-    metadata: Json | None = None
-
-
 @attrs.frozen(kw_only=True)
 class Call:
     """One client request.
@@ -122,6 +89,7 @@ class Call:
         model: What the client wrote as the model: a name, an alias, a selector.
         is_streaming: Whether the client wants a stream.
         wants_usage: Whether the client wants usage in its stream.
+        headers: Request headers that the dialect passes on to upstreams of its own kind.
         may_race: False where a second run would leave something behind at a provider.
         extra: Top-level fields without a canonical place, in document order.
     """
@@ -135,6 +103,7 @@ class Call:
     is_streaming: bool = False
     wants_usage: bool = False
     may_race: bool = True
+    headers: tuple[tuple[str, str], ...] = ()
     extra: Json = attrs.field(factory=no_fields)
 
     def changed(self, **changes: Any) -> Call:

@@ -11,7 +11,18 @@ import attrs
 
 from lipstream.canonical import events as e
 from lipstream.canonical.limits import STREAM_LIMITS, StreamLimits
-from lipstream.canonical.parts import Audio, File, Image, Part, Reasoning, Refusal, Text, ToolCall
+from lipstream.canonical.parts import (
+    Audio,
+    File,
+    Image,
+    Opaque,
+    Part,
+    Reasoning,
+    Refusal,
+    Text,
+    ToolCall,
+)
+from lipstream.canonical.seal import Seal
 from lipstream.canonical.usage import Usage
 from lipstream.errors import FaultKind, UpstreamFault
 
@@ -119,6 +130,12 @@ class Collector:
         self._grow(len(event.arguments))
         self._choice(event.choice).calls[event.index].arguments.append(event.arguments)
 
+    def _on_tool_finish(self, event: e.ToolCallFinished) -> None:
+        self._choice(event.choice).calls[event.index].seal = event.seal
+
+    def _on_part_finish(self, event: e.PartFinished) -> None:
+        self._choice(event.choice).finish_part(event, self._limits.answer_parts)
+
     def _on_media(self, event: e.Media) -> None:
         self._grow(len(event.url) + len(event.transcript))
         self._choice(event.choice).media(event, self._limits.answer_parts)
@@ -138,30 +155,48 @@ class Collector:
         choice = self._choice(event.choice)
         if event.scope == "choice":
             choice.extra.update(event.fields)
-            return
-        for name, value in event.fields.items():
-            choice.pieces.setdefault(name, []).append(value)
+        elif event.scope == "whole_part":
+            choice.append(_Whole(event), self._limits.answer_parts)
+        elif event.scope == "part":
+            if choice.parts:
+                choice.parts[-1].extra.update(event.fields)
+        else:
+            for name, value in event.fields.items():
+                choice.pieces.setdefault(name, []).append(value)
 
 
 class _Joined:
-    """Text of one kind in a row."""
+    """Text of one kind in a row.
+
+    Attributes:
+        is_over: More text of the kind is another part.
+    """
 
     def __init__(self, kind: type[e.Event]) -> None:
         self.kind = kind
         self.pieces: list[str] = []
+        self.extra: Fields = {}
+        self.seal: Seal | None = None
+        self.is_over = False
 
     def part(self) -> Part:
-        return _TEXT_PARTS[self.kind]("".join(self.pieces))
+        text = "".join(self.pieces)
+        if self.kind is e.RefusalDelta:
+            return Refusal(text, extra=self.extra)
+        kind = Text if self.kind is e.TextDelta else Reasoning
+        return kind(text, seal=self.seal, extra=self.extra)
 
 
 class _Call:
     def __init__(self, start: e.ToolCallStarted) -> None:
         self.start = start
         self.arguments: list[str] = []
+        self.extra: Fields = {}
+        self.seal: Seal | None = None
 
     def part(self) -> Part:
-        start = self.start
-        return ToolCall(start.id, start.name, "".join(self.arguments), start.type)
+        start, text = self.start, "".join(self.arguments)
+        return ToolCall(start.id, start.name, text, start.type, seal=self.seal, extra=self.extra)
 
 
 class _Media:
@@ -169,6 +204,7 @@ class _Media:
         self.first = first
         self.data = [first.url]
         self.transcript = [first.transcript]
+        self.extra: Fields = {}
 
     def add(self, event: e.Media) -> None:
         self.data.append(event.url)
@@ -179,18 +215,32 @@ class _Media:
     def part(self) -> Part:
         media = self.first
         if media.kind == "image":
-            return Image(media.url)
+            return Image(media.url, extra=self.extra)
         if media.kind == "file":
-            return File(url=media.url, name=media.name)
+            return File(url=media.url, name=media.name, extra=self.extra)
         extra = {"id": media.id, "transcript": "".join(self.transcript)}
-        return Audio("".join(self.data), media.mime, extra=extra)
+        return Audio("".join(self.data), media.mime, extra=extra | self.extra)
+
+
+class _Whole:
+    def __init__(self, event: e.Extra) -> None:
+        self.dialect = event.dialect
+        self.extra = dict(event.fields)
+
+    def part(self) -> Part:
+        return Opaque(self.dialect, self.extra)
+
+
+_Growing = _Joined | _Call | _Media | _Whole
+
+_JOINED: dict[str, type[e.Event]] = {"text": e.TextDelta, "reasoning": e.ReasoningDelta}
 
 
 class _Building:
     """One choice while it is being put together."""
 
     def __init__(self) -> None:
-        self.parts: list[_Joined | _Call | _Media] = []
+        self.parts: list[_Growing] = []
         self.calls: dict[int, _Call] = {}
         self.reason = e.FinishReason.STOP
         self.detail = ""
@@ -198,20 +248,33 @@ class _Building:
         self.extra: Fields = {}
         self.pieces: dict[str, list[object]] = {}
 
-    def append(self, part: _Joined | _Call | _Media, limit: int) -> None:
+    def append(self, part: _Growing, limit: int) -> None:
         if len(self.parts) >= limit:
             raise UpstreamFault(FaultKind.PROTOCOL, f"the answer has more than {limit} parts")
         self.parts.append(part)
 
     def text(self, event: e.TextDelta | e.ReasoningDelta | e.RefusalDelta, limit: int) -> None:
         kind = type(event)
-        last = self.parts[-1] if self.parts else None
-        if not isinstance(last, _Joined) or last.kind is not kind:
-            last = _Joined(kind)
-            self.append(last, limit)
-        last.pieces.append(event.text)
+        self._joined(kind, limit).pieces.append(event.text)
         if not isinstance(event, e.ReasoningDelta) and event.logprobs is not None:
             self.logprobs.setdefault(kind, []).extend(event.logprobs)
+
+    def _joined(self, kind: type[e.Event], limit: int) -> _Joined:
+        """The part under way, if it is of this kind, else a new one."""
+        last = self.parts[-1] if self.parts else None
+        if isinstance(last, _Joined) and last.kind is kind and not last.is_over:
+            return last
+        joined = _Joined(kind)
+        self.append(joined, limit)
+        return joined
+
+    def finish_part(self, event: e.PartFinished, limit: int) -> None:
+        kind = _JOINED[event.kind]
+        last = self.parts[-1] if self.parts else None
+        is_open = isinstance(last, _Joined) and last.kind is kind and not last.is_over
+        if is_open or event.seal is not None:
+            joined = self._joined(kind, limit)
+            joined.seal, joined.is_over = event.seal, True
 
     def media(self, event: e.Media, limit: int) -> None:
         last = self.parts[-1] if self.parts else None
@@ -234,12 +297,6 @@ class _Building:
         )
 
 
-_TEXT_PARTS: dict[type[e.Event], Callable[[str], Part]] = {
-    e.TextDelta: Text,
-    e.ReasoningDelta: Reasoning,
-    e.RefusalDelta: Refusal,
-}
-
 _HANDLERS: dict[type[e.Event], Callable[..., None]] = {
     e.Started: Collector._on_started,
     e.MessageStarted: Collector._on_message,
@@ -248,6 +305,8 @@ _HANDLERS: dict[type[e.Event], Callable[..., None]] = {
     e.RefusalDelta: Collector._on_text,
     e.ToolCallStarted: Collector._on_tool_start,
     e.ToolCallDelta: Collector._on_tool_delta,
+    e.ToolCallFinished: Collector._on_tool_finish,
+    e.PartFinished: Collector._on_part_finish,
     e.Media: Collector._on_media,
     e.UsageReported: Collector._on_usage,
     e.MessageFinished: Collector._on_finish,

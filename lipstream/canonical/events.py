@@ -18,6 +18,7 @@ from typing import Self
 
 import attrs
 
+from lipstream.canonical.seal import Seal
 from lipstream.canonical.usage import Usage
 from lipstream.errors import UpstreamFault
 
@@ -44,11 +45,13 @@ class Source:
         count: How many events of the batch, in a row, were decoded from it. An encoder passes
             ``data`` on only when all of them are still there and unchanged, and never when the
             count is 0: then something had to be put right.
+        name: Of the SSE event, where it had one.
     """
 
     dialect: str
     data: bytes
     count: int = 0
+    name: bytes = b""
 
 
 @attrs.frozen
@@ -144,9 +147,27 @@ class ToolCallDelta(Event):
 
 @attrs.frozen
 class ToolCallFinished(Event):
-    """All arguments of a call have been sent."""
+    """All arguments of a call have been sent; ``seal`` has to come back with it."""
 
     index: int
+    choice: int = 0
+    seal: Seal | None = None
+
+
+@attrs.frozen
+class PartFinished(Event):
+    """The text or reasoning before it is a whole part: more of its kind would be another one.
+
+    Optional, as a change of kind ends a part too. Without any text before it, it is redacted
+    reasoning.
+
+    Attributes:
+        kind: ``text`` or ``reasoning``.
+        seal: The provider's word on the part.
+    """
+
+    kind: str
+    seal: Seal | None = None
     choice: int = 0
 
 
@@ -192,8 +213,9 @@ class Extra(Event):
 
     Attributes:
         dialect: The protocol the fields belong to.
-        scope: Where they stood: ``response``, ``choice`` or ``delta``. Fields of a delta are pieces
-            to be put together, the others replace what came before.
+        scope: Where they stood. ``response``, ``choice`` and ``part`` (the one that content opened
+            last): the last value counts. ``delta``: pieces to be put together. ``whole_part``: a
+            part of the message that only the dialect knows, collected as ``Opaque``.
     """
 
     dialect: str

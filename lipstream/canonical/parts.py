@@ -11,6 +11,8 @@ from typing import Any
 
 import attrs
 
+from lipstream.canonical.seal import Seal
+
 Json = Mapping[str, Any]
 
 
@@ -31,6 +33,7 @@ class Text(Part):
     """Visible text, exactly as given: not trimmed."""
 
     text: str
+    seal: Seal | None = attrs.field(default=None, kw_only=True)
 
 
 @attrs.frozen
@@ -66,16 +69,16 @@ class Audio(Part):
 
 @attrs.frozen
 class Reasoning(Part):
-    """Earlier reasoning that is sent back.
+    """Reasoning, shown by a provider or sent back to it.
 
     Attributes:
-        signature: The provider's proof that it wrote the text; opaque.
-        dialect: The protocol that knows what to do with it.
+        text: May be empty: redacted or encrypted reasoning is its seal alone.
+        seal: The provider's proof. Reasoning without one goes back only in the dialect of the call
+            that it stands in.
     """
 
     text: str
-    signature: str = ""
-    dialect: str = ""
+    seal: Seal | None = None
 
 
 @attrs.frozen
@@ -92,12 +95,14 @@ class ToolCall(Part):
     Attributes:
         arguments: JSON text as the model wrote it, possibly broken; free text for ``custom``.
         type: ``function`` or ``custom``.
+        seal: Gemini wants one back with the call.
     """
 
     id: str
     name: str
     arguments: str
     type: str = "function"
+    seal: Seal | None = attrs.field(default=None, kw_only=True)
 
 
 @attrs.frozen
@@ -105,7 +110,7 @@ class ToolResult(Part):
     """What a tool answered; the only part of a TOOL message.
 
     Attributes:
-        name: The tool's name where it is known; empty otherwise.
+        name: The tool's name: as given, else that of the call with this id; empty if neither.
         content: Text, images, files; a structured result is JSON text.
     """
 

@@ -66,6 +66,7 @@ INPUT_OF: dict[type[e.Event], GrammarInput] = {
     e.ToolCallStarted: _I.CONTENT,
     e.ToolCallDelta: _I.CONTENT,
     e.ToolCallFinished: _I.CONTENT,
+    e.PartFinished: _I.CONTENT,
     e.Media: _I.CONTENT,
     e.MessageFinished: _I.MESSAGE_END,
     e.UsageReported: _I.ASIDE,

@@ -17,8 +17,8 @@ from typing import Any
 
 import attrs
 
-from lipstream.canonical.call import Options
 from lipstream.canonical.candidate import Params
+from lipstream.canonical.options import Options
 from lipstream.errors import BadSelector
 from lipstream.routing.selector_text import quoted
 

@@ -5,9 +5,11 @@ from __future__ import annotations
 
 import math
 from functools import lru_cache
+from urllib.parse import parse_qsl
 
 import attrs
 
+from lipstream.canonical.ask import Ask
 from lipstream.canonical.call import Call
 from lipstream.canonical.limits import CallLimits
 from lipstream.canonical.policy import Policy
@@ -68,8 +70,13 @@ async def take_in(
     time_limit = _time_limit(head)
     body = await downstream.read_body(limits.body)
     check_json(body, max_depth=limits.json_depth)
-    call = dialect.decode_request(body)
+    call = dialect.decode_request(body, _ask(head))
     return Intake(call, router.route(call.model, head.headers.get(ROUTE_HEADER)), time_limit)
+
+
+def _ask(head: RequestHead) -> Ask:
+    """What the request says outside its body."""
+    return Ask(query=dict(parse_qsl(head.query)), headers=head.headers)
 
 
 def _time_limit(head: RequestHead) -> float | None:

@@ -18,6 +18,8 @@ from lipstream.canonical import events as e
 from lipstream.canonical.call import Call
 from lipstream.canonical.candidate import Candidate
 from lipstream.canonical.limits import STREAM_LIMITS
+from lipstream.canonical.losses import losses
+from lipstream.canonical.seal import Sealer
 from lipstream.canonical.secret import Secret
 from lipstream.errors import FaultKind, LipstreamError, UpstreamFault
 from lipstream.interfaces import ClientDialect, StreamDecoder
@@ -29,6 +31,9 @@ from lipstream.upstream.client import (
     StaleConnection,
     origin_of,
 )
+from lipstream.upstream.seals import SealMemory
+
+BEARER = "authorization"
 
 log = logging.getLogger(__name__)
 
@@ -47,9 +52,11 @@ class HttpBackend:
 
     Attributes:
         base_url: What the dialect's paths are appended to, without a slash at its end.
-        api_key: Sent as a bearer token; None sends none.
+        api_key: Sent as ``key_header`` says; None sends none.
+        key_header: The header of the key: ``authorization`` for a bearer token, or its own.
         headers: Sent with every request, over our own of the same name.
         models: Models known without asking.
+        seals: The process's memory of what came from where.
     """
 
     id: str
@@ -59,6 +66,8 @@ class HttpBackend:
     api_key: Secret | None = None
     headers: Mapping[str, str] = attrs.field(factory=dict)
     models: Sequence[str] = ()
+    key_header: str = BEARER
+    seals: SealMemory = attrs.field(factory=SealMemory, repr=False)
     _origin: Origin = attrs.field(init=False, repr=False)
     _path: str = attrs.field(init=False, repr=False)
     _head: Sequence[tuple[bytes, bytes]] = attrs.field(init=False, repr=False)
@@ -75,29 +84,46 @@ class HttpBackend:
     def _make_head(self) -> Sequence[tuple[bytes, bytes]]:
         head = {"accept": "application/json, text/event-stream", "content-type": "application/json"}
         if self.api_key is not None:
-            head["authorization"] = f"Bearer {self.api_key.reveal()}"
+            key = self.api_key.reveal()
+            head[self.key_header] = f"Bearer {key}" if self.key_header == BEARER else key
         head |= {name.lower(): value for name, value in self.headers.items()}
-        return [(name.encode("ascii"), value.encode("utf-8")) for name, value in head.items()]
+        return _encoded(head)
+
+    def dropped(self, call: Call) -> Sequence[str]:
+        """What of the call its protocol has no place for."""
+        return losses(call, self.dialect.name, self.dialect.support)
 
     async def open(self, call: Call, candidate: Candidate) -> HttpAnswer:
         """Sends the call; see ``interfaces.Backend``."""
         model = candidate.model
+        origin = f"{self.id}:{model}"
         try:
+            call = self.seals.addressed(call, origin)
             body = self.dialect.encode_request(call, model, is_streaming=True)
             path = self._path + self.dialect.path(model, is_streaming=True)
+            head = self._head_of(call)
         except LipstreamError:
             raise
         except Exception as bug:
             raise _crash(bug) from bug
-        request = Request(b"POST", path.encode("ascii"), self._head, body)
+        request = Request(b"POST", path.encode("ascii"), head, body)
         response, is_resent = await self._send(request)
         try:
             if response.status != 200:
                 raise await self._refusal(response)
-            return HttpAnswer(response, self.dialect, is_resent)
+            return HttpAnswer(response, self.dialect, self.seals.sealer(origin), is_resent)
         except BaseException:
             response.close()
             raise
+
+    def _head_of(self, call: Call) -> Sequence[tuple[bytes, bytes]]:
+        """The headers of one request: the dialect's own never replace a configured one."""
+        own = self.dialect.headers(call)
+        if not own:
+            return self._head
+        configured = {name.lower() for name in self.headers}
+        more = {name: value for name, value in own if name not in configured}
+        return [*self._head, *_encoded(more)]
 
     async def _send(self, request: Request) -> tuple[Response, bool]:
         """Sends a request; once more, on a new connection, if a kept one turned out to be dead.
@@ -139,11 +165,13 @@ class HttpBackend:
 class HttpAnswer:
     """An open answer over HTTP; see ``interfaces.Upstream``."""
 
-    def __init__(self, response: Response, dialect: ClientDialect, is_resent: bool) -> None:
+    def __init__(
+        self, response: Response, dialect: ClientDialect, sealer: Sealer, is_resent: bool
+    ) -> None:
         self.is_resent = is_resent
         self._response = response
         self._dialect = dialect
-        self._decoder: StreamDecoder = dialect.stream_decoder()
+        self._decoder: StreamDecoder = dialect.stream_decoder(sealer)
         self._is_over = False
 
     @property
@@ -170,6 +198,10 @@ class HttpAnswer:
     async def aclose(self) -> None:
         """Gives the connection back after a whole answer, else closes it at once."""
         self._response.close(finished=self._is_over)
+
+
+def _encoded(head: Mapping[str, str]) -> list[tuple[bytes, bytes]]:
+    return [(name.encode("ascii"), value.encode("utf-8")) for name, value in head.items()]
 
 
 def _fault(error: httpx.HTTPError) -> UpstreamFault:

@@ -63,6 +63,10 @@ class StubBackend:
         self._manner = manner
         self._rng = rng or random.Random()
 
+    def dropped(self, call: Call) -> Sequence[str]:
+        """Nothing: it never listens."""
+        return ()
+
     async def open(self, call: Call, candidate: Candidate) -> StubAnswer:
         """An answer, at once; a refusal takes as long as the first word would."""
         manner = self._manner

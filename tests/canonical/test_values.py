@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from lipstream.canonical import events as e
-from lipstream.canonical.call import Call, Options
+from lipstream.canonical.call import Call
 from lipstream.canonical.candidate import Candidate
+from lipstream.canonical.options import Options
 from lipstream.canonical.usage import Usage
 
 

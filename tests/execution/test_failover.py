@@ -6,7 +6,7 @@ import pytest
 from trio.testing import MockClock
 
 from lipstream.canonical import events as e
-from lipstream.canonical.call import Options
+from lipstream.canonical.options import Options
 from lipstream.canonical.policy import CommitPoint, Policy
 from lipstream.errors import BadRequest, Exhausted, FaultKind, NoCandidate, TimedOut
 from lipstream.routing.classify import Verdict, classify

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import pytest
 import trio
 import trio.testing
@@ -182,6 +184,9 @@ class GatedBackend:
         self.id = id
         self.send, receive = trio.open_memory_channel[e.Batch](10)
         self.upstream = GatedUpstream(receive)
+
+    def dropped(self, call: Call) -> Sequence[str]:
+        return ()
 
     async def open(self, call: Call, candidate: Candidate) -> GatedUpstream:
         """Opens at once."""

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lipstream.canonical.call import Options
+from lipstream.canonical.options import Options
 from lipstream.errors import BadSelector
 from lipstream.routing.options import apply_params, check_params
 

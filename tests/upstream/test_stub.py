@@ -8,8 +8,9 @@ import trio
 from trio.testing import MockClock
 
 from lipstream.canonical import events as e
-from lipstream.canonical.call import Call, Options
+from lipstream.canonical.call import Call
 from lipstream.canonical.candidate import Candidate
+from lipstream.canonical.options import Options
 from lipstream.errors import FaultKind, UpstreamFault
 from lipstream.interfaces import Backend, Upstream
 from lipstream.lifecycle.grammar import Grammar

@@ -7,14 +7,18 @@ it, and the role towards clients keeps to what OpenAI's own clients expect.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 
+from lipstream.canonical.ask import BODY_ALONE, Ask
 from lipstream.canonical.call import Call
 from lipstream.canonical.collect import Answer
 from lipstream.canonical.events import Batch
 from lipstream.canonical.limits import CALL_LIMITS, STREAM_LIMITS, CallLimits, StreamLimits
+from lipstream.canonical.losses import Support
 from lipstream.canonical.problem import Problem
+from lipstream.canonical.seal import UNKNOWN_ORIGIN, Sealer
 from lipstream.errors import UpstreamFault
+from lipstream.framing.faults import decode_error
 from lipstream.protocols.openai_chat import answer as answers
 from lipstream.protocols.openai_chat import errors, request_decode, request_encode, stream_decode
 from lipstream.protocols.openai_chat.stream_decode import ChatStreamDecoder
@@ -42,7 +46,7 @@ class ChatServer:
         self._new_id = new_id
         self._clock = clock
 
-    def decode_request(self, body: bytes) -> Call:
+    def decode_request(self, body: bytes, ask: Ask = BODY_ALONE) -> Call:
         """Reads a request."""
         return request_decode.decode_request(body, self._limits)
 
@@ -67,6 +71,7 @@ class ChatClient:
     """
 
     name = NAME
+    support: Support = request_encode.SUPPORT
 
     def __init__(
         self, limits: StreamLimits = STREAM_LIMITS, new_id: Callable[[], str] = random_id
@@ -82,17 +87,21 @@ class ChatClient:
         """The request's body."""
         return request_encode.encode_request(call, model, is_streaming=is_streaming)
 
-    def stream_decoder(self) -> ChatStreamDecoder:
+    def headers(self, call: Call) -> Sequence[tuple[str, str]]:
+        """None of its own."""
+        return ()
+
+    def stream_decoder(self, sealer: Sealer = UNKNOWN_ORIGIN) -> ChatStreamDecoder:
         """A decoder for one stream."""
         return ChatStreamDecoder(self._limits, self._new_id)
 
-    def decode_answer(self, body: bytes) -> Batch:
+    def decode_answer(self, body: bytes, sealer: Sealer = UNKNOWN_ORIGIN) -> Batch:
         """The events of a whole answer."""
         return stream_decode.decode_answer(body, self._new_id)
 
     def decode_error(self, status: int, headers: Mapping[str, str], body: bytes) -> UpstreamFault:
         """What an error response means."""
-        return errors.decode_error(status, headers, body)
+        return decode_error(status, headers, body)
 
 
 SERVER = ChatServer()

@@ -9,8 +9,9 @@ from lipstream.canonical.call import Call
 from lipstream.canonical.collect import Answer, Choice
 from lipstream.canonical.events import FinishReason
 from lipstream.canonical.parts import Audio, File, Image, Part, Reasoning, Refusal, Text, ToolCall
+from lipstream.framing.json_fields import merge_fields
 from lipstream.framing.sse import encode_json
-from lipstream.protocols.openai_chat.pieces import join_pieces, merge_fields
+from lipstream.protocols.openai_chat.pieces import join_pieces
 from lipstream.protocols.openai_chat.usage import encode_usage
 from lipstream.protocols.openai_chat.wire import (
     COMPLETION,

@@ -19,7 +19,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from lipstream.canonical import events as e
-from lipstream.protocols.openai_chat.surrogates import Halves
+from lipstream.framing.surrogates import Halves
 from lipstream.protocols.openai_chat.wire import NAME, Fields, ToolCallPiece
 
 

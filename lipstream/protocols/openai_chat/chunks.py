@@ -11,10 +11,10 @@ from typing import Any
 
 from lipstream.canonical import events as e
 from lipstream.errors import UpstreamFault
+from lipstream.framing.faults import fault_in_stream
+from lipstream.framing.surrogates import Halves
 from lipstream.protocols.openai_chat.calls import CallTracker
 from lipstream.protocols.openai_chat.content import flatten_content
-from lipstream.protocols.openai_chat.errors import fault_in_stream
-from lipstream.protocols.openai_chat.surrogates import Halves
 from lipstream.protocols.openai_chat.usage import decode_usage
 from lipstream.protocols.openai_chat.wire import (
     CHUNK,

@@ -12,8 +12,7 @@ from typing import Any
 
 from lipstream.canonical.parts import Audio, File, Image, Opaque, Part, Refusal, Text
 from lipstream.errors import BadRequest
-from lipstream.protocols.openai_chat.fields import FieldReader
-from lipstream.protocols.openai_chat.pieces import merge_fields
+from lipstream.framing.json_fields import FieldReader, merge_fields
 from lipstream.protocols.openai_chat.wire import NAME, Fields
 
 # ---------------------------------------------------------------- decode

@@ -23,18 +23,6 @@ def join_pieces(pieces: Mapping[str, Sequence[Any]]) -> Fields:
     return {name: _joined(values, name not in _NAMES, 0) for name, values in pieces.items()}
 
 
-def merge_fields(known: Fields, more: Mapping[str, Any]) -> Fields:
-    """``known`` with what is in ``more`` and not in it, objects within objects included."""
-    merged = dict(known)
-    for name, value in more.items():
-        mine = merged.get(name)
-        if name not in merged:
-            merged[name] = value
-        elif isinstance(mine, dict) and isinstance(value, Mapping):
-            merged[name] = merge_fields(mine, value)
-    return merged
-
-
 def _joined(values: Sequence[Any], grows: bool, depth: int) -> Any:
     given = [value for value in values if value is not None]
     if not given:

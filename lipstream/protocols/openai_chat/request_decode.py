@@ -16,21 +16,13 @@ from typing import Any
 import attrs
 import msgspec
 
-from lipstream.canonical.call import (
-    Call,
-    Message,
-    Options,
-    OutputFormat,
-    Role,
-    Tool,
-    ToolChoice,
-    ToolMode,
-)
+from lipstream.canonical.call import Call, Message, Role, Tool, ToolChoice, ToolMode
 from lipstream.canonical.limits import CallLimits
+from lipstream.canonical.options import Options, OutputFormat
 from lipstream.canonical.parts import Part, Reasoning, Refusal, ToolCall, ToolResult
 from lipstream.errors import TooLarge
+from lipstream.framing.json_fields import FieldReader, refuse
 from lipstream.framing.json_guard import decode_json
-from lipstream.protocols.openai_chat.fields import FieldReader, refuse
 from lipstream.protocols.openai_chat.parts import decode_content
 from lipstream.protocols.openai_chat.wire import FUNCTION_CALL, FUNCTIONS, NAME
 
@@ -188,7 +180,7 @@ def _decode_reasoning(reader: FieldReader) -> tuple[Part, ...]:
         return ()
     for name in given:
         del reader.left[name]
-    return (Reasoning(texts[0], dialect=NAME, extra=given),)
+    return (Reasoning(texts[0], extra=given),)
 
 
 # ---------------------------------------------------------------- tools

@@ -12,21 +12,14 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from lipstream.canonical.call import (
-    Call,
-    Message,
-    Options,
-    OutputFormat,
-    Role,
-    Tool,
-    ToolChoice,
-    ToolMode,
-)
+from lipstream.canonical.call import Call, Message, Role, Tool, ToolChoice, ToolMode
+from lipstream.canonical.losses import NOTIONS, Fate, Support
+from lipstream.canonical.options import Options, OutputFormat
 from lipstream.canonical.parts import Opaque, Part, Reasoning, Refusal, Text, ToolCall, ToolResult
 from lipstream.errors import BadRequest
+from lipstream.framing.json_fields import merge_fields
 from lipstream.framing.sse import encode_json
 from lipstream.protocols.openai_chat.parts import encode_content
-from lipstream.protocols.openai_chat.pieces import merge_fields
 from lipstream.protocols.openai_chat.wire import FUNCTION_CALL, FUNCTIONS, NAME, Fields
 
 _OPTIONS = (
@@ -50,6 +43,16 @@ _OWN_OPTIONS = (
     ("metadata", "metadata"),
 )
 _NEW_LIMIT = re.compile(r"(.*/)?(o\d|gpt-[5-9])")  # models that only take max_completion_tokens
+
+SUPPORT: Support = {name: Fate.KEPT for name in NOTIONS} | {
+    "top_k": Fate.DROPPED,
+    "reasoning": Fate.MAPPED,
+    "reasoning_summary": Fate.DROPPED,
+    "service_tier": Fate.DROPPED,
+    "metadata": Fate.DROPPED,
+    "tool_error": Fate.MAPPED,
+    "tool_media": Fate.MAPPED,
+}
 
 _NOT_COPIED = frozenset({"stream", "stream_options"})
 
@@ -154,7 +157,8 @@ def _reasoning(part: Reasoning, is_own: bool) -> Mapping[str, Any]:
     """Only what came from this protocol goes back to it."""
     if is_own and part.extra:
         return part.extra
-    return {"reasoning_content": part.text} if part.dialect == NAME else {}
+    is_ours = part.seal.dialect == NAME if part.seal else is_own
+    return {"reasoning_content": part.text} if is_ours else {}
 
 
 def _tool_call(part: ToolCall, is_own: bool) -> Fields:

@@ -15,9 +15,9 @@ import msgspec
 from lipstream.canonical import events as e
 from lipstream.canonical.limits import STREAM_LIMITS, StreamLimits
 from lipstream.errors import FaultKind, UpstreamFault
+from lipstream.framing.faults import fault_in_stream
 from lipstream.framing.sse import BOM, SseSplitter
 from lipstream.protocols.openai_chat.chunks import ChunkReader
-from lipstream.protocols.openai_chat.errors import fault_in_stream
 from lipstream.protocols.openai_chat.loose import NotAChunk, read_loosely
 from lipstream.protocols.openai_chat.wire import (
     COMPLETION,

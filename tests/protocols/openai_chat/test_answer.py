@@ -12,8 +12,9 @@ from lipstream.canonical.call import Tool
 from lipstream.canonical.collect import Answer, Choice
 from lipstream.canonical.events import FinishReason
 from lipstream.canonical.usage import Usage
+from lipstream.framing.json_fields import merge_fields
 from lipstream.protocols.openai_chat import ChatServer
-from lipstream.protocols.openai_chat.pieces import join_pieces, merge_fields
+from lipstream.protocols.openai_chat.pieces import join_pieces
 from tests.protocols.openai_chat.building import (
     ROLE,
     chat_call,

@@ -9,8 +9,8 @@ import pytest
 
 from lipstream.canonical.problem import MAX_CAUSES, Problem, ProblemKind
 from lipstream.errors import Cause, FaultKind, UpstreamFault
+from lipstream.framing.faults import redacted
 from lipstream.protocols.openai_chat import CLIENT, SERVER
-from lipstream.protocols.openai_chat.errors import redacted
 from tests.recordings import exchanges
 
 

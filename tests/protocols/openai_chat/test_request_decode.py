@@ -7,17 +7,9 @@ from typing import Any
 
 import pytest
 
-from lipstream.canonical.call import (
-    Call,
-    Message,
-    Options,
-    OutputFormat,
-    Role,
-    Tool,
-    ToolChoice,
-    ToolMode,
-)
+from lipstream.canonical.call import Call, Message, Role, Tool, ToolChoice, ToolMode
 from lipstream.canonical.limits import CallLimits
+from lipstream.canonical.options import Options, OutputFormat
 from lipstream.canonical.parts import (
     Audio,
     File,
@@ -132,7 +124,7 @@ def test_assistant_history_is_read() -> None:
     assert read(message).messages[0] == Message(
         Role.ASSISTANT,
         (
-            Reasoning("hm", dialect="openai_chat", extra={"reasoning_content": "hm"}),
+            Reasoning("hm", extra={"reasoning_content": "hm"}),
             Refusal("no"),
             ToolCall("a", "f", "{}", extra={"index": 0}),
             ToolCall("b", "g", '{"x":1}', extra={"type": ""}),
@@ -154,7 +146,7 @@ def test_assistant_history_is_read() -> None:
 def test_reasoning_is_one_part_that_keeps_its_fields(fields: Any, text: str) -> None:
     """Details go back to the provider as they came."""
     (part, _) = read({"role": "assistant", "content": "hi", **fields}).messages[0].parts
-    assert part == Reasoning(text, dialect="openai_chat", extra=fields)
+    assert part == Reasoning(text, extra=fields)
 
 
 @pytest.mark.parametrize("value", [None, "", [], 3])

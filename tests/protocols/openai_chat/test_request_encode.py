@@ -9,16 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lipstream.canonical.call import (
-    Call,
-    Message,
-    Options,
-    OutputFormat,
-    Role,
-    Tool,
-    ToolChoice,
-    ToolMode,
-)
+from lipstream.canonical.call import Call, Message, Role, Tool, ToolChoice, ToolMode
+from lipstream.canonical.options import Options, OutputFormat
 from lipstream.canonical.parts import (
     Audio,
     File,
@@ -31,6 +23,7 @@ from lipstream.canonical.parts import (
     ToolCall,
     ToolResult,
 )
+from lipstream.canonical.seal import Seal
 from lipstream.errors import BadRequest
 from lipstream.protocols.openai_chat import CLIENT, SERVER
 from tests.recordings import exchanges
@@ -322,8 +315,8 @@ WRITTEN = {"id": "a", "type": "function", "function": {"name": "f", "arguments":
         ((ToolCall("a", "f", "x", "custom"),),
          {"content": None,
           "tool_calls": [{"id": "a", "type": "custom", "custom": {"name": "f", "input": "x"}}]}),
-        ((Reasoning("hm", "sig", "anthropic"), Text("a")), {"content": "a"}),
-        ((Reasoning("hm", "", "openai_chat"), Text("a")),
+        ((Reasoning("hm", Seal("anthropic_messages", "sig")), Text("a")), {"content": "a"}),
+        ((Reasoning("hm", Seal("openai_chat", "")), Text("a")),
          {"content": "a", "reasoning_content": "hm"}),
         ((Opaque("anthropic", {"x": 1}), Text("a")), {"content": "a"}),
         ((Refusal("no"),), {"content": "", "refusal": "no"}),

@@ -8,6 +8,7 @@ the object can be written again as it was.
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from typing import Any, NoReturn, TypeVar
 
 from lipstream.errors import BadRequest, TooLarge
@@ -136,3 +137,15 @@ def shown(value: Any) -> str:
         return f"a string of {len(value)} characters"
     text = json.dumps(value)
     return text if len(text) <= MAX_SHOWN else f"something of {len(text)} characters"
+
+
+def merge_fields(known: dict[str, Any], more: Mapping[str, Any]) -> dict[str, Any]:
+    """``known`` with what is in ``more`` and not in it, objects within objects included."""
+    merged = dict(known)
+    for name, value in more.items():
+        mine = merged.get(name)
+        if name not in merged:
+            merged[name] = value
+        elif isinstance(mine, dict) and isinstance(value, Mapping):
+            merged[name] = merge_fields(mine, value)
+    return merged
