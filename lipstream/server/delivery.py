@@ -6,6 +6,8 @@ error. After it a stream ends with the dialect's own error frame, never with its
 
 from __future__ import annotations
 
+import logging
+from collections.abc import Mapping
 from urllib.parse import quote
 
 import trio
@@ -15,7 +17,7 @@ from lipstream.canonical.problem import Problem
 from lipstream.errors import ClientGone, LipstreamError
 from lipstream.execution.body import Body
 from lipstream.execution.live import LiveExchange
-from lipstream.interfaces import ServerDialect, StreamEncoder
+from lipstream.interfaces import Backend, ServerDialect, StreamEncoder
 from lipstream.server.downstream import Downstream
 from lipstream.server.errors import problem_for
 
@@ -23,6 +25,9 @@ Headers = list[tuple[bytes, bytes]]
 
 TOLD_ATTEMPTS = 8  # in the header, the last ones
 TOLD_NAME = 120  # bytes of a candidate there
+TOLD_LOSSES = 32  # fields in the header of what the answering protocol had no place for
+
+log = logging.getLogger(__name__)
 
 _JSON = (b"content-type", b"application/json")
 
@@ -41,7 +46,12 @@ class Delivery:
     """What both have in common: counting, headers, errors before the answer."""
 
     def __init__(
-        self, downstream: Downstream, dialect: ServerDialect, live: LiveExchange, expose: bool
+        self,
+        downstream: Downstream,
+        dialect: ServerDialect,
+        live: LiveExchange,
+        backends: Mapping[str, Backend],
+        expose: bool,
     ) -> None:
         self.status: int | None = None
         self.first_byte_at: float | None = None
@@ -49,15 +59,29 @@ class Delivery:
         self.bytes_sent = 0
         self._downstream = downstream
         self._dialect = dialect
-        self._live = live
+        self.live = live
+        self._backends = backends
         self._expose = expose
         call, policy = live.call, live.route.policy
         self._model = call.model if policy.echo_alias else None
 
     def _headers(self, *first: tuple[bytes, bytes]) -> Headers:
-        headers = [*first, (b"x-request-id", self._live.id.encode())]
-        tree = attempt_tree(self._live)
-        return [*headers, (b"x-lip-attempts", tree)] if tree else headers
+        headers = [*first, (b"x-request-id", self.live.id.encode())]
+        tree = attempt_tree(self.live)
+        if tree:
+            headers.append((b"x-lip-attempts", tree))
+        lost = self._losses()
+        if lost:
+            log.debug("%s: %s has no place for %s", self.live.id, self.live.winner, lost)
+            headers.append((b"x-lip-dropped", ", ".join(lost[:TOLD_LOSSES]).encode()))
+        return headers
+
+    def _losses(self) -> list[str]:
+        """What of the call the winner's protocol could not say."""
+        winner = self.live.winner
+        if winner is None:
+            return []
+        return [_name(field) for field in self._backends[winner.backend].dropped(self.live.call)]
 
     def _count(self, size: int) -> None:
         if self.first_byte_at is None:
@@ -83,7 +107,7 @@ class WholeDelivery(Delivery):
             self.events_sent += len(batch)
             collector.add(batch)
         content = self._dialect.encode_answer(
-            collector.answer(), self._live.call, model=self._model
+            collector.answer(), self.live.call, model=self._model
         )
         self.status = 200
         self._count(len(content))
@@ -98,17 +122,22 @@ class StreamDelivery(Delivery):
     """
 
     def __init__(
-        self, downstream: Downstream, dialect: ServerDialect, live: LiveExchange, expose: bool
+        self,
+        downstream: Downstream,
+        dialect: ServerDialect,
+        live: LiveExchange,
+        backends: Mapping[str, Backend],
+        expose: bool,
     ) -> None:
-        super().__init__(downstream, dialect, live, expose)
-        self._encoder: StreamEncoder = dialect.stream_encoder(live.call, model=self._model)
+        super().__init__(downstream, dialect, live, backends, expose)
+        self.encoder: StreamEncoder = dialect.stream_encoder(live.call, model=self._model)
         self._last_write = live.started_at
         self._is_writing = False
         self._beating: trio.Event | None = None
 
     async def answer(self, body: Body) -> None:
         """Passes on every batch as it comes."""
-        encode = self._encoder.encode
+        encode = self.encoder.encode
         while not body.is_over:
             batch = await body.receive()
             data = encode(batch)
@@ -123,7 +152,7 @@ class StreamDelivery(Delivery):
             await super().fail(error)
             return
         problem = problem_for(error, expose_upstream=self._expose)
-        await self._write(self._encoder.encode_problem(problem), is_last=True)
+        await self._write(self.encoder.encode_problem(problem), is_last=True)
 
     async def _write(self, data: bytes, *, is_last: bool) -> None:
         await self._beat_over()
@@ -137,7 +166,7 @@ class StreamDelivery(Delivery):
 
     async def _send_head(self) -> None:
         self.status = 200
-        content_type = (b"content-type", self._encoder.content_type.encode())
+        content_type = (b"content-type", self.encoder.content_type.encode())
         headers = self._headers(content_type, (b"cache-control", b"no-cache"))
         await self._downstream.send_head(200, headers)
 
@@ -145,7 +174,7 @@ class StreamDelivery(Delivery):
 
     def beat_if_due(self, now: float) -> None:
         """Starts a keep-alive if the client has been without bytes for long enough."""
-        live, policy = self._live, self._live.route.policy
+        live, policy = self.live, self.live.route.policy
         is_free = not self._is_writing and self._beating is None and live.state.ending is None
         may_begin = self.status is not None or policy.early_headers
         if is_free and may_begin and now - self._last_write >= policy.keepalive:
@@ -160,7 +189,7 @@ class StreamDelivery(Delivery):
         try:
             if self.status is None:
                 await self._send_head()
-            await self._downstream.send(self._encoder.keepalive())
+            await self._downstream.send(self.encoder.keepalive())
             self._last_write = trio.current_time()
         except ClientGone:
             pass  # the exchange is told by the server, or by its own next write

@@ -15,6 +15,7 @@ from lipstream.canonical.limits import CALL_LIMITS, CallLimits
 from lipstream.errors import ClientFault, ClientGone, LipstreamError, Overloaded, RoutingFault
 from lipstream.execution.executor import Executor
 from lipstream.interfaces import ServerDialect
+from lipstream.server.cancel import cancel_answer
 from lipstream.server.delivery import StreamDelivery, WholeDelivery, respond_problem
 from lipstream.server.downstream import Downstream
 from lipstream.server.errors import problem_for
@@ -39,16 +40,21 @@ class Gateway:
     is_draining: bool = False
     _streams: set[StreamDelivery] = attrs.field(factory=set)
 
+    def check_open(self) -> None:
+        """Raises Overloaded while it drains."""
+        if self.is_draining:
+            raise Overloaded("The proxy is shutting down: try again.", draining=True)
+
     async def run(self, intake: Intake, downstream: Downstream, dialect: ServerDialect) -> None:
         """Runs one exchange and hands its answer to the client."""
-        call = intake.call
+        call, backends = intake.call, self.executor.backends
         live = self.executor.begin(call, intake.route, time_limit=intake.time_limit)
         downstream.on_disconnect(live.leave)
         if not call.is_streaming:
-            whole = WholeDelivery(downstream, dialect, live, self.expose_upstream)
+            whole = WholeDelivery(downstream, dialect, live, backends, self.expose_upstream)
             await self.executor.run(live, whole)
             return
-        delivery = StreamDelivery(downstream, dialect, live, self.expose_upstream)
+        delivery = StreamDelivery(downstream, dialect, live, backends, self.expose_upstream)
         self._streams.add(delivery)
         try:
             await self.executor.run(live, delivery)
@@ -62,6 +68,10 @@ class Gateway:
             now = trio.current_time()
             for delivery in tuple(self._streams):
                 delivery.beat_if_due(now)
+
+    def cancel(self, response_id: str) -> bool:
+        """Ends the stream that has this id; False where there is none."""
+        return cancel_answer(response_id, ((d.live, d.encoder) for d in self._streams))
 
     def end_all(self, error: LipstreamError) -> None:
         """Ends every running exchange with an error that its client is told."""
@@ -79,9 +89,8 @@ class Endpoint:
     async def __call__(self, downstream: Downstream) -> None:
         """Serves one request."""
         try:
-            if self.gateway.is_draining:
-                raise Overloaded("The proxy is shutting down: try again.", draining=True)
             gateway = self.gateway
+            gateway.check_open()
             intake = await take_in(downstream, self.dialect, gateway.router, gateway.limits)
             await gateway.run(intake, downstream, self.dialect)
         except (ClientFault, RoutingFault, Overloaded) as error:

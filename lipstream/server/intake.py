@@ -20,6 +20,7 @@ from lipstream.interfaces import ServerDialect
 from lipstream.routing.choice import RouteRules
 from lipstream.routing.selector import format_selector
 from lipstream.server.downstream import Downstream, RequestHead
+from lipstream.server.paths import model_and_action
 
 ROUTE_HEADER = "x-lip-route"
 TIMEOUT_HEADER = "x-lip-timeout"
@@ -70,13 +71,15 @@ async def take_in(
     time_limit = _time_limit(head)
     body = await downstream.read_body(limits.body)
     check_json(body, max_depth=limits.json_depth)
-    call = dialect.decode_request(body, _ask(head))
+    call = dialect.decode_request(body, ask_of(head))
     return Intake(call, router.route(call.model, head.headers.get(ROUTE_HEADER)), time_limit)
 
 
-def _ask(head: RequestHead) -> Ask:
+def ask_of(head: RequestHead) -> Ask:
     """What the request says outside its body."""
-    return Ask(query=dict(parse_qsl(head.query)), headers=head.headers)
+    model, action = model_and_action(head.path)
+    query = {name: value for name, value in parse_qsl(head.query) if name != "key"}
+    return Ask(model, action, query, head.headers)
 
 
 def _time_limit(head: RequestHead) -> float | None:

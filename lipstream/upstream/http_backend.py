@@ -56,6 +56,7 @@ class HttpBackend:
         key_header: The header of the key: ``authorization`` for a bearer token, or its own.
         headers: Sent with every request, over our own of the same name.
         models: Models known without asking.
+        prefills: See ``interfaces.Backend``.
         seals: The process's memory of what came from where.
     """
 
@@ -67,6 +68,7 @@ class HttpBackend:
     headers: Mapping[str, str] = attrs.field(factory=dict)
     models: Sequence[str] = ()
     key_header: str = BEARER
+    prefills: bool = False
     seals: SealMemory = attrs.field(factory=SealMemory, repr=False)
     _origin: Origin = attrs.field(init=False, repr=False)
     _path: str = attrs.field(init=False, repr=False)
@@ -115,6 +117,36 @@ class HttpBackend:
         except BaseException:
             response.close()
             raise
+
+    async def forward(self, path: str, body: bytes) -> bytes:
+        """Posts a body as it is to a path below the base URL; returns the whole answer.
+
+        For requests that are no exchange of messages: embeddings, token counts.
+
+        Raises:
+            UpstreamFault: the answer is none, or not a 200.
+        """
+        headers = [*self._head, *_encoded(dict(self.dialect.headers(None)))]
+        target = (self._path + path).encode("ascii")
+        response, _ = await self._send(Request(b"POST", target, headers, body))
+        try:
+            if response.status != 200:
+                raise await self._refusal(response)
+            return await self._whole(response)
+        finally:
+            response.close()
+
+    async def _whole(self, response: Response) -> bytes:
+        pieces, size = [], 0
+        try:
+            while piece := await response.receive():
+                pieces.append(piece)
+                size += len(piece)
+                if size > STREAM_LIMITS.answer_bytes:
+                    raise UpstreamFault(FaultKind.PROTOCOL, "the answer is over its limit")
+        except httpx.HTTPError as error:
+            raise _broken_off(error) from error
+        return b"".join(pieces)
 
     def _head_of(self, call: Call) -> Sequence[tuple[bytes, bytes]]:
         """The headers of one request: the dialect's own never replace a configured one."""
