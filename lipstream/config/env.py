@@ -96,3 +96,33 @@ def key_in(environment: Environment, name: str) -> Secret | None:
     """The key that a variable holds, without white space around it; None when there is none."""
     key = environment.get(name, "").strip()
     return Secret(key) if key else None
+
+
+@attrs.frozen
+class KeyNumbers:
+    """How a provider's key variables are numbered after the bare one.
+
+    Attributes:
+        first: The first number.
+        may_miss_first: Whether the second number counts where the first one is not set.
+    """
+
+    first: int = 2
+    may_miss_first: bool = False
+
+
+MAX_NUMBERED_KEYS = 32  # the highest number
+
+
+def keys_in(environment: Environment, root: str, numbers: KeyNumbers) -> list[Secret]:
+    """The keys of ``ROOT``, ``ROOT_2``, ``ROOT_3`` ...: up to the first number that is not set.
+
+    The bare variable may be missing. A key that is there twice counts once.
+    """
+    found = [key_in(environment, root)]
+    for number in range(numbers.first, MAX_NUMBERED_KEYS + 1):
+        key = key_in(environment, f"{root}_{number}")
+        if key is None and not (numbers.may_miss_first and number == numbers.first):
+            break
+        found.append(key)
+    return list(dict.fromkeys(key for key in found if key))

@@ -3,7 +3,7 @@
 import pytest
 
 from lipstream.canonical.secret import Secret
-from lipstream.config.env import Setting, interpolate, key_in, settings_in
+from lipstream.config.env import KeyNumbers, Setting, interpolate, key_in, keys_in, settings_in
 
 ENVIRONMENT = {"NAME": "value", "EMPTY": ""}
 
@@ -75,3 +75,29 @@ def test_port_that_kubernetes_sets_is_no_setting() -> None:
 def test_key_is_trimmed_and_blank_is_none(value: str | None, expected: Secret | None) -> None:
     """A newline from a file is not part of a key."""
     assert expected == key_in({} if value is None else {"K": value}, "K")
+
+
+FROM_TWO, FROM_ONE = KeyNumbers(), KeyNumbers(first=1, may_miss_first=True)
+
+
+@pytest.mark.parametrize(
+    ("numbers", "environment", "expected"),
+    [
+        (FROM_TWO, {"K": "a", "K_3": "c"}, "a"),
+        (FROM_TWO, {"K": " ", "K_2": "x"}, "x"),
+        (FROM_TWO, {"K": "a", "K_1": "b"}, "a"),
+        (FROM_TWO, {"K": "a", "K_2": "b", "K_3": "a"}, "ab"),
+        (FROM_TWO, {f"K_{n}": "z" if n > 32 else "y" for n in range(2, 40)}, "y"),
+        (FROM_TWO, {}, ""),
+        (FROM_ONE, {"K_1": "a", "K_2": "b", "K_3": "c"}, "abc"),
+        (FROM_ONE, {"K": "a", "K_1": "a", "K_2": "b"}, "ab"),
+        (FROM_ONE, {"K_1": "a", "K_2": "", "K_3": "c"}, "a"),
+        (FROM_ONE, {"K": "a", "K_2": "b"}, "ab"),
+        (FROM_ONE, {"K": "a", "K_3": "c"}, "a"),
+    ],
+)
+def test_numbered_keys_go_up_to_the_first_gap(
+    numbers: KeyNumbers, environment: dict[str, str], expected: str
+) -> None:
+    """The order is that of the numbers, no key counts twice, and 32 is the highest number."""
+    assert [Secret(key) for key in expected] == keys_in(environment, "K", numbers)
