@@ -4,8 +4,11 @@ answer."""
 from __future__ import annotations
 
 import enum
+from collections.abc import Mapping
 
 import attrs
+
+from lipstream.canonical.price import Tariff
 
 
 class CommitPoint(enum.Enum):
@@ -17,6 +20,20 @@ class CommitPoint(enum.Enum):
         "tool_call"  # as CONTENT, but a tool call only when its arguments are complete and parse
     )
     FINISH = "finish"  # the whole answer
+
+
+@attrs.frozen(kw_only=True)
+class Recovery:
+    """That a stream which is cut or stalls after the commit is closed as if it had ended.
+
+    Attributes:
+        idle: Longest silence of an upstream after the commit, in the place of a longer one.
+        warns: Send a warning where the dialect has a place for it. The finish reason always says
+            that the answer is not complete.
+    """
+
+    idle: float = 48.0
+    warns: bool = True
 
 
 @attrs.frozen(kw_only=True)
@@ -34,9 +51,16 @@ class Policy:
             all.
         max_wait: Longest Retry-After that is waited out.
         hedge_ratio: Share of requests that may be given an extra attempt by patience.
+        race_side_effects: Race and hedge also calls that leave something behind at a provider
+            (``Call.may_race`` is False); a selector's word on it counts more.
         echo_alias: Answer with the client's name of the model instead of the upstream's.
         early_headers: Send the status line with the first keep-alive, before anything is committed.
         keepalive: Seconds without bytes after which a keep-alive is sent.
+        resume: How many times another candidate may go on with a text that was cut, 0 to 2; a
+            selector's word on it counts more.
+        recovery: What becomes of a stream that is cut and that nobody goes on with; None for an
+            error in the stream.
+        tariffs: What each backend charges, for the records; nothing is decided by it.
     """
 
     max_attempts: int = 3
@@ -47,6 +71,10 @@ class Policy:
     same_first: bool = False
     max_wait: float = 30.0
     hedge_ratio: float = 0.1
+    race_side_effects: bool = False
     echo_alias: bool = False
     early_headers: bool = False
     keepalive: float = 12.0
+    resume: int = 0
+    recovery: Recovery | None = None
+    tariffs: Mapping[str, Tariff] = attrs.field(factory=dict, eq=False, repr=False)

@@ -13,6 +13,7 @@ from lipstream.canonical.candidate import Candidate
 from lipstream.canonical.usage import Usage
 from lipstream.errors import FaultKind
 from lipstream.lifecycle.attempt import AttemptState
+from lipstream.lifecycle.bill import NOTHING, Bill, total
 from lipstream.lifecycle.exchange import Ending
 
 
@@ -27,6 +28,7 @@ class AttemptRecord:
             failed.
         headers_at: The response's head had arrived.
         content_at: The event that counts (see ``lifecycle.finish_line``) had arrived.
+        cancelled_at: The race told it to end; None where it ended in another way.
         reason: Why it ended: ``complete``, ``lost_race``, ``client_gone``, ``deadline``, or the
             kind of its fault.
         detail: The upstream's own words about the fault, redacted; not for clients.
@@ -34,6 +36,10 @@ class AttemptRecord:
         dropped_events: Events that could not be parsed and were left out.
         is_resent: The request went out twice, because a kept connection turned out to be dead.
         closed_at: The upstream's connection was given back or closed.
+        usage: As the provider reported it.
+        bill: What it came to, with estimates for what was not reported.
+        rescue: How it was to go on with an answer that was cut: ``prefill`` (it was given the
+            beginning) or ``splice`` (asked anew); None for an attempt at a whole answer.
     """
 
     number: int
@@ -48,6 +54,7 @@ class AttemptRecord:
     committed_at: float | None
     ended_at: float
     closed_at: float
+    cancelled_at: float | None = None
     fault: FaultKind | None = None
     status: int | None = None
     retry_after: float | None = None
@@ -56,6 +63,8 @@ class AttemptRecord:
     dropped_events: int = 0
     is_resent: bool = False
     usage: Usage | None = None
+    bill: Bill = NOTHING
+    rescue: str | None = None
 
 
 @attrs.frozen(kw_only=True)
@@ -68,7 +77,8 @@ class ExchangeRecord:
         started_at: Unix time.
         may_race: False where legs were tried one after the other, because the call must not race.
         first_byte_at: The first byte of the answer was handed to the server.
-        winner: ``number`` of the attempt that was streamed to the client.
+        winner: ``number`` of the attempt that was streamed to the client; the last one, where
+            rescues handed the answer on. ``usage`` is that attempt's.
         attempts: In order of number; every one that was started, exactly once.
         status: The HTTP status that was sent, or None when the client was gone before.
     """
@@ -89,3 +99,14 @@ class ExchangeRecord:
     bytes_sent: int = 0
     status: int | None = None
     usage: Usage | None = None
+
+    @property
+    def rescues(self) -> int:
+        """How many times another attempt went on with the answer."""
+        went_on = (a for a in self.attempts if a.rescue and a.committed_at is not None)
+        return sum(1 for _ in went_on)
+
+    @property
+    def waste(self) -> Bill:
+        """What the attempts came to that never committed: the client got nothing of them."""
+        return total(attempt.bill for attempt in self.attempts if attempt.committed_at is None)

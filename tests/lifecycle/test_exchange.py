@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import Bundle as bundle
@@ -14,6 +15,7 @@ from hypothesis.stateful import (
     rule,
 )
 
+from lipstream.errors import IllegalTransition
 from lipstream.lifecycle.attempt import AttemptInput, AttemptMachine, AttemptState
 from lipstream.lifecycle.exchange import Exchange, ExchangeInput, ExchangeState
 
@@ -41,6 +43,7 @@ class ExchangeWithAttempts(RuleBasedStateMachine):
         self.machines: list[AttemptMachine] = []
         self.records: dict[int, AttemptState] = {}
         self.ending_seen: object = None
+        self.handed_on: list[int] = []
 
     def _record(self, number: int) -> None:
         machine = self.machines[number]
@@ -83,6 +86,37 @@ class ExchangeWithAttempts(RuleBasedStateMachine):
             machine.send(given)
             self._record(number)
 
+    @precondition(lambda self: self.exchange.can(ExchangeInput.RESUME))
+    @rule(target=attempts)
+    def break_and_rescue(self) -> int:
+        """A rescue brings its own attempt, after the one that broke is over."""
+        broken = self.exchange.winner
+        assert broken is not None
+        if self.machines[broken].state is AttemptState.STREAMING:
+            self.machines[broken].send(AttemptInput.ERROR)
+            self._record(broken)
+        self.machines.append(AttemptMachine())
+        number = len(self.machines) - 1
+        for given in (AttemptInput.START, AttemptInput.HEADERS):
+            self.machines[number].send(given)
+        assert not self.exchange.can(ExchangeInput.LAUNCH)
+        assert not self.exchange.try_commit(number)
+        self.exchange.resume(number)
+        self.machines[number].send(AttemptInput.COMMIT)
+        self.handed_on.append(number)
+        return number
+
+    @rule()
+    def recover(self) -> None:
+        """A stream that is closed for its upstream: complete for the client, failed for it."""
+        winner = self.exchange.winner
+        if winner is None or not self.exchange.can(ExchangeInput.RECOVER):
+            return
+        self.machines[winner].send(AttemptInput.ERROR)
+        self._record(winner)
+        ending = self.exchange.end(ExchangeInput.RECOVER, "recovered")
+        assert ending.state is ExchangeState.COMPLETE
+
     @rule(number=attempts)
     def finish(self, number: int) -> None:
         machine = self.machines[number]
@@ -110,6 +144,11 @@ class ExchangeWithAttempts(RuleBasedStateMachine):
         assert all(owner == self.exchange.winner for owner in owners)
 
     @invariant()
+    def the_winner_changes_only_by_rescues(self) -> None:
+        if getattr(self, "handed_on", []):
+            assert self.exchange.winner == self.handed_on[-1]
+
+    @invariant()
     def a_winner_exists_from_the_commit_on(self) -> None:
         if hasattr(self, "exchange"):
             was_committed = self.exchange.state in (
@@ -131,6 +170,20 @@ class ExchangeWithAttempts(RuleBasedStateMachine):
 
 TestExchangeWithAttempts = ExchangeWithAttempts.TestCase
 TestExchangeWithAttempts.settings = settings(deadline=None, stateful_step_count=30)
+
+
+@pytest.mark.parametrize("given", [ExchangeInput.RESUME, ExchangeInput.RECOVER])
+def test_nothing_is_mended_before_the_commit_or_after_the_end(given: ExchangeInput) -> None:
+    """Before it there is failover; after it there is nobody to tell."""
+    exchange = Exchange()
+    assert not exchange.can(given)
+    with pytest.raises(IllegalTransition):
+        exchange.resume(1)
+    assert exchange.winner is None
+    exchange.try_commit(1)
+    assert exchange.can(given)
+    exchange.end(ExchangeInput.BREAK, "read")
+    assert not exchange.can(given)
 
 
 def test_late_attempt_is_told_no() -> None:
