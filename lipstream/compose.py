@@ -33,30 +33,34 @@ from lipstream.config.schema import (
 from lipstream.config.values import nearest
 from lipstream.errors import BadSelector, ConfigError, Overloaded
 from lipstream.execution.executor import Executor
-from lipstream.interfaces import Backend, ClientDialect, Observer, ServerDialect
-from lipstream.protocols import openai_chat
+from lipstream.interfaces import Backend, ClientDialect, Observer
+from lipstream.observe.metrics import Declared, Metrics
+from lipstream.protocols import anthropic_messages, gemini, openai_chat, openai_responses
 from lipstream.routing.aliases import Alias, Aliases, compile_aliases
-from lipstream.routing.choice import ANY_MODEL, RouteRules
+from lipstream.routing.choice import ANY_MODEL, RouteRules, route_names
 from lipstream.routing.selector import caret, leaves, parse_selector
-from lipstream.server.app import LipstreamApp, ListedModel, Readiness, create_app
-from lipstream.server.endpoint import Endpoint, Gateway
+from lipstream.server.app import LipstreamApp, Readiness, create_app
+from lipstream.server.endpoint import Gateway
 from lipstream.server.intake import Router
+from lipstream.server.models import ListedModel
 from lipstream.server.serve import Hooks, ServeConfig, Serving, listen, serve
+from lipstream.server.ways import actions_for, handlers_for
 from lipstream.upstream.client import Client
 from lipstream.upstream.http_backend import HttpBackend
 from lipstream.upstream.httpx_client import HttpxClient
-from lipstream.upstream.providers import PROVIDERS, STUB
+from lipstream.upstream.providers import PROVIDERS, STUB, tariff_of
 from lipstream.upstream.stub import Manner, StubBackend
 from lipstream.upstream.transport import Transport
 
-# Each way in: a method and a path, and the dialect that is spoken there.
-ENDPOINTS: Mapping[tuple[str, str], ServerDialect] = {
-    ("POST", "/v1/chat/completions"): openai_chat.SERVER,
-}
-
 # The dialects that providers speak, by the name in their row.
 DIALECTS: Mapping[str, ClientDialect] = {
-    openai_chat.CLIENT.name: openai_chat.CLIENT,
+    dialect.name: dialect
+    for dialect in (
+        openai_chat.CLIENT,
+        openai_responses.CLIENT,
+        anthropic_messages.CLIENT,
+        gemini.CLIENT,
+    )
 }
 
 # Without any word on backends there are these, so that everything can be tried without a key.
@@ -120,7 +124,11 @@ def resolve(config: Config, environment: Environment) -> Setup:
         aliases=aliases,
         default_route=route,
         rules=RouteRules(aliases, route, default_backend, backends.keys(), declared),
-        policy=policy_of(config.routing, keepalive=config.server.keepalive),
+        policy=attrs.evolve(
+            policy_of(config.routing, keepalive=config.server.keepalive),
+            recovery=config.stream_recovery.policy,
+            tariffs={name: tariff_of(entry) for name, entry in backends.items()},
+        ),
         warnings=tuple(_warnings(backends)),
     )
 
@@ -136,8 +144,10 @@ def policy_of(routing: RoutingSection, *, keepalive: float) -> Policy:
         same_first=routing.retry is Retry.SAME_FIRST,
         max_wait=routing.max_wait,
         hedge_ratio=routing.hedge_ratio,
+        race_side_effects=routing.race_side_effects,
         echo_alias=routing.echo_alias,
         early_headers=routing.early_headers,
+        resume=routing.resume,
         keepalive=keepalive,
     )
 
@@ -165,7 +175,8 @@ def _filled(
     if (entry.proxy or entry.http2) and entry.transport is not TransportKind.HTTPX:
         raise config.fault((*path, "transport"), "a proxy and HTTP/2 need transport: httpx")
     key = entry.api_key or key_in(environment, provider.key_variable)
-    return attrs.evolve(entry, base_url=base_url, api_key=key)
+    prefill = provider.prefill if entry.prefill is None else entry.prefill
+    return attrs.evolve(entry, base_url=base_url, api_key=key, prefill=prefill)
 
 
 def _warnings(backends: Mapping[str, BackendEntry]) -> list[str]:
@@ -233,6 +244,7 @@ class Runtime:
     executor: Executor
     gateway: Gateway
     app: LipstreamApp
+    metrics: Metrics
 
     def listen(self) -> Sockets:
         """Opens the listening sockets; for :meth:`serve`.
@@ -303,16 +315,29 @@ def build(config: Config, environment: Environment, observers: Sequence[Observer
     backends: dict[str, Backend] = {}
     for name, entry in setup.backends.items():
         backends[name] = _make_backend(name, entry, clients)
-    executor = Executor(backends, observers)
+    metrics = Metrics(declared_in(setup), lambda: executor.live.open_upstreams)
+    executor = Executor(backends, (*observers, metrics))
     router = Router(setup.rules, setup.policy)
     limits = CallLimits(body=config.server.body_limit)
     gateway = Gateway(executor, router, limits, config.errors.expose_upstream)
+    forwarders = {n: b for n, b in backends.items() if isinstance(b, HttpBackend)}
     app = create_app(
-        handlers={way: Endpoint(dialect, gateway) for way, dialect in ENDPOINTS.items()},
+        handlers=handlers_for(gateway, forwarders),
+        actions=actions_for(gateway, forwarders),
+        cancel=gateway.cancel,
         readiness=lambda: Readiness(is_draining=gateway.is_draining),
         models=lambda: listed_models(setup),
+        metrics=metrics.render if config.serves_metrics else None,
     )
-    return Runtime(setup, backends, tuple(clients.values()), executor, gateway, app)
+    return Runtime(setup, backends, tuple(clients.values()), executor, gateway, app, metrics)
+
+
+def declared_in(setup: Setup) -> Declared:
+    """What of models and routes the configuration spells out."""
+    models = {f"{name}:{model}" for name, entry in setup.backends.items() for model in entry.models}
+    texts = {setup.default_route, *(a.replacement for a in setup.config.aliases), *models}
+    names = route_names(texts, setup.rules.default_backend)
+    return Declared(frozenset(models), frozenset(names))
 
 
 def listed_models(setup: Setup) -> list[ListedModel]:
@@ -344,6 +369,7 @@ def _make_backend(name: str, entry: BackendEntry, clients: dict[_ClientKey, Clie
         api_key=entry.api_key or None,
         headers={header: value.reveal() for header, value in entry.headers.items()},
         models=entry.models,
+        prefills=entry.prefill or False,
     )
 
 

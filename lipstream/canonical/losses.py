@@ -13,7 +13,16 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 
 from lipstream.canonical.call import Call, ToolMode
 from lipstream.canonical.options import Options
-from lipstream.canonical.parts import Audio, File, Image, Json, Part, ToolCall, ToolResult
+from lipstream.canonical.parts import (
+    Audio,
+    File,
+    Image,
+    Json,
+    Part,
+    Reasoning,
+    ToolCall,
+    ToolResult,
+)
 
 
 class Fate(enum.Enum):
@@ -105,7 +114,11 @@ NOTIONS: Mapping[str, Callable[[Call], bool]] = {
 """Everything that more than one protocol can say, and whether a call says it."""
 
 # Extra fields that only tell how a thing was written, or that are honoured on the way.
-FORMAL = frozenset({"type", "role", "content", "id", "status", "stream", "stream_options"})
+FORMAL = frozenset(
+    {"type", "role", "content", "id", "status", "stream", "stream_options"}
+    # chat's other ways to say something canonical
+    | {"max_tokens", "max_completion_tokens", "stop", "functions", "function_call"}
+)
 
 
 def losses(call: Call, dialect: str, support: Support) -> list[str]:
@@ -135,6 +148,8 @@ def _extras(call: Call) -> Iterator[str]:
 
 def _of_parts(parts: Iterable[Part]) -> Iterator[str]:
     for part in parts:
+        if isinstance(part, Reasoning):
+            continue  # goes back to whom it came from, and to nobody else
         yield from _telling(part.extra)
         if isinstance(part, ToolResult):
             yield from _of_parts(part.content)

@@ -9,7 +9,7 @@ place that its own protocol has for such a thing, and sends it back from there.
 from __future__ import annotations
 
 import base64
-import binascii
+import json
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -18,6 +18,7 @@ import msgspec
 
 _MARK = b"lipseal1:"  # nine bytes, so that its base64 form stands for itself
 _PREFIX = base64.b64encode(_MARK).decode()
+_MAX_DEPTH = 64  # of the fields: a client may have made the text itself
 
 
 @attrs.frozen
@@ -71,10 +72,11 @@ UNKNOWN_ORIGIN = Sealer()
 def packed(seal: Seal) -> str:
     """A seal as text that any dialect can carry: standard base64, which Gemini's clients insist on.
 
-    The origin is inside, so that it comes back to where it belongs also after a restart.
+    The origin is inside, so that it comes back to where it belongs also after a restart. Halves of
+    characters, which some servers send, stay what they are.
     """
     fields = [seal.dialect, seal.value, seal.origin, dict(seal.fields), seal.call_id]
-    return base64.b64encode(_MARK + msgspec.json.encode(fields)).decode()
+    return base64.b64encode(_MARK + json.dumps(fields, separators=(",", ":")).encode()).decode()
 
 
 def unpacked(text: str) -> Seal | None:
@@ -83,7 +85,16 @@ def unpacked(text: str) -> Seal | None:
         return None
     try:
         raw = base64.b64decode(text, validate=True)[len(_MARK) :]
-        fields = msgspec.json.decode(raw, type=tuple[str, str, str, dict[str, Any], str])
-    except (binascii.Error, msgspec.DecodeError):
+        value = json.loads(raw)
+        fields = msgspec.convert(value, tuple[str, str, str, dict[str, Any], str])
+    except (ValueError, RecursionError):
         return None
-    return Seal(*fields)
+    return Seal(*fields) if _is_shallow(value, _MAX_DEPTH) else None
+
+
+def _is_shallow(value: Any, depth: int) -> bool:
+    if isinstance(value, dict):
+        value = list(value.values())
+    if not isinstance(value, list):
+        return True
+    return depth > 0 and all(_is_shallow(inner, depth - 1) for inner in value)

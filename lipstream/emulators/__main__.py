@@ -2,8 +2,9 @@
 
     python -m lipstream.emulators --port 0 --json '{"fast": {"words": 20, "pace": 0.01}}'
 
-One line of JSON with ``base_url`` and ``port`` says that it listens. It serves until its standard
-input ends or SIGTERM or SIGINT comes.
+It speaks all dialects at once. One line of JSON says that it listens: ``port``, ``base_url`` for
+clients of OpenAI's API, ``origin`` for those of Anthropic's and Gemini's, and ``dialects``, the
+base URL by dialect. It serves until its standard input ends or SIGTERM or SIGINT comes.
 """
 
 from __future__ import annotations
@@ -71,7 +72,17 @@ async def _serve(emulator: Emulator, port: int, host: str) -> None:
     async with trio.open_nursery() as nursery:
         await nursery.start(emulator.serve, port, host)
         nursery.start_soon(_wait_for_signal, nursery.cancel_scope)
-        ready = {"base_url": emulator.base_url, "port": emulator.port}
+        ready = {
+            "base_url": emulator.base_url,
+            "port": emulator.port,
+            "origin": emulator.origin,
+            "dialects": {
+                "openai-chat": emulator.base_url,
+                "openai-responses": emulator.base_url,
+                "anthropic-messages": emulator.origin,
+                "gemini": emulator.origin,
+            },
+        }
         print(msgspec.json.encode(ready).decode(), flush=True)
         await trio.to_thread.run_sync(_read_to_end, abandon_on_cancel=True)
         nursery.cancel_scope.cancel()

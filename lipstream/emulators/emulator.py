@@ -14,20 +14,25 @@ from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from types import TracebackType
 
+import attrs
 import trio
 
 from lipstream.emulators import http
 from lipstream.emulators.alarm import Alarm
+from lipstream.emulators.anthropic_messages import AnthropicMessages
 from lipstream.emulators.dialect import Ask, Dialect
+from lipstream.emulators.gemini import Gemini
 from lipstream.emulators.http import Connection, Request
 from lipstream.emulators.ledger import Ledger
 from lipstream.emulators.openai_chat import OpenAIChat
+from lipstream.emulators.openai_responses import OpenAIResponses
 from lipstream.emulators.playback import Body, Framing, Player, Stream, plan
 from lipstream.emulators.script import Script
+from lipstream.emulators.seen import repeat
 
 Choose = Callable[[Ask], Script | None]
 
-DIALECTS: tuple[Dialect, ...] = (OpenAIChat(),)
+DIALECTS: tuple[Dialect, ...] = (OpenAIChat(), OpenAIResponses(), AnthropicMessages(), Gemini())
 """The first one also words the errors that belong to no dialect."""
 
 _log = logging.getLogger(__name__)
@@ -92,10 +97,15 @@ class Emulator:
         return self._listening_at[1]
 
     @property
-    def base_url(self) -> str:
-        """What a client of the API is configured with."""
+    def origin(self) -> str:
+        """What a client of Anthropic's or Gemini's API is configured with."""
         host, port = self._listening_at
-        return f"http://[{host}]:{port}/v1" if ":" in host else f"http://{host}:{port}/v1"
+        return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+
+    @property
+    def base_url(self) -> str:
+        """What a client of OpenAI's API is configured with."""
+        return f"{self.origin}/v1"
 
     @property
     def _listening_at(self) -> tuple[str, int]:
@@ -157,6 +167,7 @@ class Emulator:
         dialect = _dialect_of(request)
         ask = dialect.read(request)
         entry = self.ledger.enter(request, connection, ask.body, ask.model)
+        entry.dialect, entry.seen = type(dialect).__name__, ask.seen
         script, answer = self._answer(dialect, ask)
         steps = plan(script, answer, script.times(self._rng), Framing.of(script, request))
         return await self._player.play(steps, connection, entry, script)
@@ -167,7 +178,7 @@ class Emulator:
         script = self._refuse(dialect, ask)
         if script is None and dialect.lists_models(ask.request):
             return Script(), dialect.models(sorted(self._scripts))
-        script = script or ask.refusal or self._script_for(ask)
+        script = script or ask.refusal or _in_loop(self._script_for(ask), ask)
         if script.status != 200:
             return script, dialect.error(ask, script)
         if ask.is_streaming and not script.stream_ignored:
@@ -182,7 +193,7 @@ class Emulator:
             return Script(status=404, error_code="unknown_url", error_message=message)
         is_known = self._expect_key is None or ask.credential == self._expect_key
         if self._needs_credential and not (ask.credential and is_known):
-            return Script(status=401, error_code="invalid_api_key")
+            return dialect.denial(ask)
         return None
 
     def _script_for(self, ask: Ask) -> Script:
@@ -192,7 +203,8 @@ class Emulator:
         turns = self._scripts.get(ask.model)
         if not turns:
             return self._default
-        return turns.popleft() if len(turns) > 1 else turns[0]
+        takes_turn = len(turns) > 1 and ask.purpose == "answer"
+        return turns.popleft() if takes_turn else turns[0]
 
     def _control(self, request: Request) -> bytes | None:
         """The whole response to a request for the ledger, or None for any other request."""
@@ -206,6 +218,14 @@ class Emulator:
             return None
         length = ("content-length", str(len(data)))
         return http.encode_head(200, [("content-type", "application/json"), length]) + data
+
+
+def _in_loop(script: Script, ask: Ask) -> Script:
+    """``script``, or the answer that ends its tool loop."""
+    if ask.seen is None or not script.tool_rounds or ask.seen.rounds < script.tool_rounds:
+        return script
+    text = repeat(ask.seen)
+    return attrs.evolve(script, text=text, words=None, tool_calls=(), finish_reason=None)
 
 
 def _dialect_of(request: Request) -> Dialect:

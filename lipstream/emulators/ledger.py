@@ -16,6 +16,7 @@ import msgspec
 import trio
 
 from lipstream.emulators.http import ClosedBy, Connection, Request
+from lipstream.emulators.seen import Seen
 
 Outcome = Literal[
     "complete",
@@ -44,6 +45,9 @@ class Entry:
         number: Counts the emulator's requests from 1.
         connection: The number of its connection: the same for requests that shared one.
         body: The parsed JSON, or None where it does not parse.
+        query: Of the URL.
+        dialect: The name of the class that read it.
+        seen: What it says in the form that all dialects share, or None where it was refused.
         status: The status that was sent, or None.
         received_at: The request's last byte.
         headers_sent_at: The response head was handed to the kernel.
@@ -72,6 +76,9 @@ class Entry:
     closed_by: ClosedBy | None = None
     outcome: Outcome | None = None
     chunks_sent: int = 0
+    query: str = ""
+    dialect: str = ""
+    seen: Seen | None = None
 
     @property
     def is_open(self) -> bool:
@@ -179,6 +186,7 @@ class Ledger:
             body=body,
             model=model,
             received_at=request.received_at,
+            query=request.query,
         )
         self.entries.append(entry)
         if connection.closed_at is None:

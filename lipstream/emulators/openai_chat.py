@@ -4,6 +4,8 @@ Shapes follow https://platform.openai.com/docs/api-reference/chat; ``reasoning_c
 DeepSeek and its followers, ``images`` that of OpenRouter, since OpenAI has neither. One content
 event is one word, one fragment of a tool call, or one image.
 
+Embeddings are served beside it: they have no dialect of their own.
+
 Not here: ``n``, logprobs, audio, and whether the answer fits the question.
 """
 
@@ -11,21 +13,22 @@ from __future__ import annotations
 
 import time
 import uuid
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import attrs
 import msgspec
 
-from lipstream.emulators.dialect import Ask
+from lipstream.emulators.counts import Counts, fragments
+from lipstream.emulators.dialect import Ask, attempt, credential, names_other_provider, parse
 from lipstream.emulators.http import Request
-from lipstream.emulators.openai_errors import encode_error
+from lipstream.emulators.openai_chat_request import see_chat
+from lipstream.emulators.openai_embeddings import check_embeddings, embeddings
+from lipstream.emulators.openai_errors import encode_error, openai_headers
 from lipstream.emulators.playback import Body, Stream
-from lipstream.emulators.script import Script, ToolCall, cut, tokens
+from lipstream.emulators.script import Script, ToolCall, tokens
 
 FINGERPRINT = "fp_emulator"
-FRAGMENT = 8
-"""Characters of one tool call argument fragment."""
 
 Delta = dict[str, Any]
 
@@ -52,26 +55,28 @@ class _Reply:
             "service_tier": "default",
             "system_fingerprint": FINGERPRINT,
         }
-        call_ids = [f"call_{uuid.uuid4().hex[:24]}" for _ in script.tool_calls]
+        call_ids = [call.id or f"call_{uuid.uuid4().hex[:24]}" for call in script.tool_calls]
         return cls(ask, script, list(_deltas(script, call_ids)), call_ids, identity)
 
     @property
     def finish_reason(self) -> str | None:
         if self.script.no_finish_reason:
             return None
-        return self.script.finish_reason or ("tool_calls" if self.script.tool_calls else "stop")
+        fitting = "tool_calls" if self.script.tool_calls else "stop"
+        if self.script.block_reason is not None:
+            fitting = "content_filter"
+        return self.script.finish_reason or fitting
 
     @property
     def usage(self) -> dict[str, Any]:
-        """Tokens: a quarter of the request's bytes went in, one came out per content event."""
-        prompt, completion = max(1, len(self.ask.request.body) // 4), len(self.deltas)
+        counts = Counts.of(self.ask.request, self.script)
         return {
-            "prompt_tokens": prompt,
-            "completion_tokens": completion,
-            "total_tokens": prompt + completion,
-            "prompt_tokens_details": {"cached_tokens": 0, "audio_tokens": 0},
+            "prompt_tokens": counts.prompt,
+            "completion_tokens": counts.output,
+            "total_tokens": counts.total,
+            "prompt_tokens_details": {"cached_tokens": counts.cache_read, "audio_tokens": 0},
             "completion_tokens_details": {
-                "reasoning_tokens": len(tokens(self.script.reasoning)),
+                "reasoning_tokens": counts.reasoning,
                 "audio_tokens": 0,
                 "accepted_prediction_tokens": 0,
                 "rejected_prediction_tokens": 0,
@@ -80,36 +85,47 @@ class _Reply:
 
 
 class OpenAIChat:
-    """Answers ``POST .../chat/completions`` and ``GET .../models``."""
+    """Answers ``POST .../chat/completions``, ``POST .../embeddings`` and ``GET .../models``."""
 
     def serves(self, request: Request) -> bool:
-        """Whether this is a chat completion, under whatever prefix."""
-        return request.method == "POST" and request.path.endswith("/chat/completions")
+        """Whether this is a chat completion or asks for embeddings, under whatever prefix."""
+        return request.method == "POST" and request.path.endswith(
+            ("/chat/completions", "/embeddings")
+        )
 
     def lists_models(self, request: Request) -> bool:
         """Whether this is the model list, under whatever prefix."""
-        return request.method == "GET" and request.path.endswith("/models")
+        is_list = request.method == "GET" and request.path.endswith("/models")
+        return is_list and not names_other_provider(request)
 
     def read(self, request: Request) -> Ask:
-        """Model, mode and bearer token; a body without model or messages is refused."""
-        try:
-            body = msgspec.json.decode(request.body)
-        except ValueError:
-            body = None
+        """Model, mode and bearer token; what the provider refuses becomes a refusal."""
+        body = parse(request)
         fields = body if isinstance(body, dict) else {}
+        is_embedding = request.path.endswith("/embeddings")
+        seen, refusal = None, None
+        if request.method == "POST":
+            look = check_embeddings if is_embedding else see_chat
+            seen, refusal = attempt(lambda: look(body))
         return Ask(
             request=request,
             model=str(fields.get("model") or ""),
-            is_streaming=fields.get("stream") is True,
+            is_streaming=fields.get("stream") is True and not is_embedding,
             body=body,
-            credential=_bearer(request),
-            refusal=_refusal(fields if isinstance(body, dict) else None),
+            credential=credential(request),
+            refusal=refusal,
+            purpose="embed" if is_embedding else "answer",
+            seen=seen,
         )
+
+    def denial(self, ask: Ask) -> Script:
+        """401 with OpenAI's code."""
+        return Script(status=401, error_code="invalid_api_key")
 
     def stream(self, ask: Ask, script: Script) -> Stream:
         """Role, content, finish, usage if it was asked for, ``[DONE]``."""
         reply = _Reply.make(ask, script, is_streamed=True)
-        is_counted = script.usage and _wants_usage(ask.body)
+        is_counted = script.usage and _wants_usage(ask.fields)
         chunks = _ChunkWriter(reply.identity, has_usage=is_counted)
         closing = []
         if not script.no_finish_reason:
@@ -122,12 +138,15 @@ class OpenAIChat:
             opening=[chunks.write(_first_delta(reply), None)],
             content=(chunks.write_delta(delta) for delta in reply.deltas),
             closing=closing,
-            error=b"data: %b\n\n" % encode_error(script, ask.model),
+            error=[b"data: %b\n\n" % encode_error(script, ask.model)],
             broken=b'data: {"id":"chatcmpl-broken","choices":[{"index":0,"delta":{"conte\n\n',
+            headers=openai_headers(script),
         )
 
     def body(self, ask: Ask, script: Script) -> Body:
-        """One ``chat.completion``."""
+        """One ``chat.completion``, or the embeddings that were asked for."""
+        if ask.purpose == "embed":
+            return embeddings(ask, script)
         reply = _Reply.make(ask, script, is_streamed=False)
         choice = {
             "index": 0,
@@ -139,11 +158,12 @@ class OpenAIChat:
         if script.usage:
             answer["usage"] = reply.usage
         error = encode_error(script, ask.model)
-        return Body(_encode(answer), error, events=max(1, len(reply.deltas)))
+        events = max(1, len(reply.deltas))
+        return Body(_encode(answer), error, events, headers=openai_headers(script))
 
     def error(self, ask: Ask, script: Script) -> Body:
         """An error object with the usual words for the script's status and code."""
-        return Body(encode_error(script, ask.model))
+        return Body(encode_error(script, ask.model), headers=openai_headers(script))
 
     def models(self, names: Sequence[str]) -> Body:
         """A list of ``model`` objects."""
@@ -183,25 +203,9 @@ def _sse(chunk: dict[str, Any]) -> bytes:
 # ---------------------------------------------------------------- what is asked
 
 
-def _bearer(request: Request) -> str | None:
-    scheme, _, secret = request.headers.get("authorization", "").partition(" ")
-    return secret.strip() or None if scheme.lower() == "bearer" else None
-
-
-def _wants_usage(body: Any) -> bool:
-    options = body.get("stream_options")
+def _wants_usage(fields: Mapping[str, Any]) -> bool:
+    options = fields.get("stream_options")
     return isinstance(options, dict) and options.get("include_usage") is True
-
-
-def _refusal(fields: dict[str, Any] | None) -> Script | None:
-    if fields is None:
-        message = "We could not parse the JSON body of your request."
-        return Script(status=400, error_message=message)
-    if not isinstance(fields.get("model"), str) or not fields["model"]:
-        return Script(status=400, error_message="you must provide a model parameter")
-    if not isinstance(fields.get("messages"), list):
-        return Script(status=400, error_code="missing_required_parameter")
-    return None
 
 
 # ---------------------------------------------------------------- what is answered
@@ -231,7 +235,7 @@ def _call_deltas(index: int, call_id: str, call: ToolCall) -> Iterator[Delta]:
     start = {"name": call.name, "arguments": ""}
     head = {"index": index, "id": call_id, "type": "function", "function": start}
     yield {"tool_calls": [head]}
-    for piece in cut(call.arguments, FRAGMENT):
+    for piece in fragments(call):
         yield {"tool_calls": [{"index": index, "function": {"arguments": piece}}]}
 
 

@@ -1,13 +1,17 @@
-"""OpenAI's error bodies: the usual words for a status or a code, as data.
+"""OpenAI's errors and headers: the usual words for a status or a code, as data.
 
 A code, where the script gives one, says more than the status and is looked up first.
 """
 
 from __future__ import annotations
 
+import uuid
+from typing import Any
+
 import attrs
 import msgspec
 
+from lipstream.emulators.reading import Refused, json_type
 from lipstream.emulators.script import Script
 
 
@@ -111,14 +115,18 @@ def encode_error(script: Script, model: str) -> bytes:
     """The error object for the script's status, code and message; its ``error_body`` goes first."""
     if script.error_body is not None:
         return script.error_body
+    return msgspec.json.encode({"error": error_of(script, model)})
+
+
+def error_of(script: Script, model: str) -> dict[str, Any]:
+    """The fields of the error that the script's status, code and message stand for."""
     row = _row(script.status, script.error_code)
-    error = {
+    return {
         "message": script.error_message or row.message.format(model=model),
         "type": row.type,
         "param": row.param,
         "code": row.code if script.error_code is None else script.error_code,
     }
-    return msgspec.json.encode({"error": error})
 
 
 def _row(status: int, code: str | int | None) -> ErrorRow:
@@ -126,3 +134,79 @@ def _row(status: int, code: str | int | None) -> ErrorRow:
         return BY_CODE[code]
     usual = _CLIENT_ERROR if 400 <= status < 500 else SERVER_ERROR
     return BY_STATUS.get(code if isinstance(code, int) else status, usual)
+
+
+# ---------------------------------------------------------------- headers
+
+
+def openai_headers(script: Script) -> list[tuple[str, str]]:
+    """Identity, timing and rate limits, as they come with every answer and error.
+
+    A 429 names the time at which the limit is reset where the script says when to retry.
+    """
+    headers = [
+        ("openai-version", "2020-10-01"),
+        ("openai-processing-ms", "42"),
+        ("x-request-id", f"req_{uuid.uuid4().hex}"),
+    ]
+    if script.status == 200:
+        headers += _limits("9999", "6ms")
+    elif script.status == 429 and script.retry_after is not None:
+        headers += _limits("0", f"{script.retry_after:g}s")
+    return headers
+
+
+def _limits(requests_left: str, reset: str) -> list[tuple[str, str]]:
+    return [
+        ("x-ratelimit-limit-requests", "10000"),
+        ("x-ratelimit-remaining-requests", requests_left),
+        ("x-ratelimit-reset-requests", reset),
+        ("x-ratelimit-limit-tokens", "30000000"),
+        ("x-ratelimit-remaining-tokens", "29999595"),
+        ("x-ratelimit-reset-tokens", "0s"),
+    ]
+
+
+# ---------------------------------------------------------------- refusing requests
+
+
+def fault(
+    message: str, param: str | None = None, code: str | None = None, status: int = 400
+) -> Script:
+    """The script of an ``invalid_request_error``."""
+    error = {"message": message, "type": "invalid_request_error", "param": param, "code": code}
+    body = msgspec.json.encode({"error": error})
+    return Script(status=status, error_body=body, error_message=message)
+
+
+def refuse(
+    message: str, param: str | None = None, code: str | None = None, status: int = 400
+) -> Refused:
+    """The same, to be raised."""
+    return Refused(fault(message, param, code, status))
+
+
+class OpenAIWords:
+    """Paths like ``input[1].content[0].type`` and the words of the usual faults."""
+
+    def field(self, path: str, name: str) -> str:
+        """The path of a field."""
+        return f"{path}.{name}" if path else name
+
+    def item(self, path: str, index: int) -> str:
+        """The path of a list's item."""
+        return f"{path}[{index}]"
+
+    def missing(self, path: str) -> Script:
+        """Nothing where something is required."""
+        return fault(f"Missing required parameter: '{path}'.", path, "missing_required_parameter")
+
+    def mistyped(self, path: str, expected: str, value: Any) -> Script:
+        """Not the JSON type that is expected."""
+        got = _with_article(json_type(value))
+        message = f"Invalid type for '{path}': expected {_with_article(expected)}, but got {got} "
+        return fault(f"{message}instead.", path, "invalid_type")
+
+
+def _with_article(kind: str) -> str:
+    return f"an {kind}" if kind[0] in "aeiou" else kind if kind == "null" else f"a {kind}"

@@ -2,13 +2,15 @@
 
 `plan` is pure and applies a script's timing and faults to what a dialect made; `Player` obeys. No
 dialect is known here: a stream is three runs of framed events, everything else is a body.
+
+Events that only frame the content (a block's start and stop) are `Lead` or `Tail`: they travel with
+the content that follows or that went before and count for nothing.
 """
 
 from __future__ import annotations
 
 import enum
-from collections.abc import Iterable, Iterator
-from itertools import chain, islice
+from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
 
 import attrs
@@ -36,26 +38,43 @@ SENDS_PER_CHECKPOINT = 16
 """Content that is due at once goes out without a pause; after so many, others get their turn."""
 
 
+Headers = Sequence[tuple[str, str]]
+
+
+class Lead(bytes):
+    """An event that goes out together with the next content event."""
+
+
+class Tail(bytes):
+    """An event that goes out together with the content event before it."""
+
+
 @attrs.frozen
 class Stream:
     """A streamed answer as a dialect frames it, lines ending in LF.
+
+    Content, closing and error are read in the order in which they are sent, not before.
 
     Attributes:
         opening: Events before the content: a role, a message start.
         content: Events that the script's counts and its pace are about.
         closing: Finish, usage, terminal marker.
-        error: The in-band error event.
+        error: The in-band error.
         broken: An event that does not parse.
         is_sse: An event stream: comments, CR LF and a byte order mark are possible.
+        is_crlf: The provider ends lines in CR LF.
+        headers: Those of the provider.
     """
 
     opening: Iterable[bytes]
     content: Iterable[bytes]
     closing: Iterable[bytes]
-    error: bytes
+    error: Iterable[bytes]
     broken: bytes
     content_type: str = "text/event-stream; charset=utf-8"
     is_sse: bool = True
+    is_crlf: bool = False
+    headers: Headers = ()
 
 
 @attrs.frozen
@@ -66,12 +85,16 @@ class Body:
         error: The body that ``error_after`` sends in its place, under the same status.
         events: The content events that it stands for: it is due when the last of them would be.
             0 for an error, which comes as early as the head.
+        headers: Those of the provider.
+        says_retry: The script's ``retry_after`` goes into a ``Retry-After`` header.
     """
 
     data: bytes
     error: bytes = b""
     events: int = 0
     content_type: str = "application/json"
+    headers: Headers = ()
+    says_retry: bool = True
 
 
 class Mark(enum.Enum):
@@ -161,7 +184,8 @@ def plan(script: Script, answer: Stream | Body, times: Times, framing: Framing) 
 
 
 def _play_stream(script: Script, stream: Stream, times: Times, framing: Framing) -> Iterator[Step]:
-    head = _head(script, stream.content_type, framing, None)
+    framing = attrs.evolve(framing, is_crlf=framing.is_crlf or stream.is_crlf)
+    head = _head(script, stream, framing, None)
     if script.cut_in_head is not None:
         yield from _cut_head(head, script.cut_in_head, times.head)
         return
@@ -174,7 +198,8 @@ def _play_stream(script: Script, stream: Stream, times: Times, framing: Framing)
         yield Send(framing.frame(event))
     sent = 0
     for event, mark in _events(script, stream):
-        yield Send(framing.frame(event), mark, times.due(sent))
+        index = max(0, sent - 1) if isinstance(event, Tail) else sent
+        yield Send(framing.frame(event), mark, times.due(index))
         sent += mark is Mark.CONTENT
     yield from _finish_stream(script, stream, times, framing, sent)
 
@@ -195,15 +220,39 @@ def _events(script: Script, stream: Stream) -> Iterator[tuple[bytes, Mark]]:
     limit = broken_off[0] if broken_off else None
     if not script.role_chunk and limit != 0:
         yield from ((event, Mark.NOTHING) for event in stream.opening)
-    content: Iterator[tuple[bytes, Mark]]
-    content = ((event, Mark.CONTENT) for event in islice(stream.content, limit))
+    content = _content(stream, limit)
     if script.garbage == "event":
-        bad = [(stream.broken, Mark.NOTHING)] * script.garbage_count
-        content = chain(islice(content, script.garbage_at), bad, content)
+        content = _with_garbage(content, script, stream.broken)
     for event, mark in content:
         if script.comments and stream.is_sse and mark is Mark.CONTENT:
             yield COMMENT, Mark.NOTHING
         yield event, mark
+
+
+def _content(stream: Stream, limit: int | None) -> Iterator[tuple[bytes, Mark]]:
+    """The content with what frames it, up to and including so many content events."""
+    left = limit
+    for event in stream.content if limit != 0 else ():
+        is_content = not isinstance(event, Lead | Tail)
+        yield event, Mark.CONTENT if is_content else Mark.NOTHING
+        if left is not None and is_content:
+            left -= 1
+            if left == 0:
+                return
+
+
+def _with_garbage(
+    content: Iterator[tuple[bytes, Mark]], script: Script, broken: bytes
+) -> Iterator[tuple[bytes, Mark]]:
+    bad = [(broken, Mark.NOTHING)] * script.garbage_count
+    sent = 0
+    for event, mark in content:
+        if sent == script.garbage_at and not isinstance(event, Tail):
+            yield from bad
+            bad = []
+        yield event, mark
+        sent += mark is Mark.CONTENT
+    yield from bad
 
 
 def _finish_stream(
@@ -215,7 +264,8 @@ def _finish_stream(
             yield Send(framing.frame(event), at=times.due(max(0, sent - 1)))
         yield from _end_body(script, "complete", framing)
     elif broken_off[1] is Break.ERROR:
-        yield Send(framing.frame(stream.error), at=times.due(sent))
+        for event in stream.error:
+            yield Send(framing.frame(event), at=times.due(sent))
         yield from _end_body(script, "error", framing)
     else:
         yield End(*_BROKEN_OFF[broken_off[1]], at=times.due(sent))
@@ -225,7 +275,7 @@ def _play_body(script: Script, body: Body, times: Times, framing: Framing) -> It
     count, kind = script.first_break() or (0, None)
     data, outcome = _body_bytes(script, body, kind)
     at = times.due(body.events - 1) if body.events else times.head
-    head = _head(script, body.content_type, framing, len(data))
+    head = _head(script, body, framing, len(data))
     if script.cut_in_head is not None:
         yield from _cut_head(head, script.cut_in_head, at)
         return
@@ -259,9 +309,9 @@ def _end_body(script: Script, outcome: Outcome, framing: Framing) -> Iterator[St
     yield End(outcome, Close.KEEP if stays else Close.FIN)
 
 
-def _head(script: Script, content_type: str, framing: Framing, length: int | None) -> bytes:
+def _head(script: Script, answer: Stream | Body, framing: Framing, length: int | None) -> bytes:
     """The response head; without ``length`` that of a stream."""
-    headers = [("content-type", script.content_type or content_type)]
+    headers = [("content-type", script.content_type or answer.content_type)]
     if length is None:
         headers.append(("cache-control", "no-cache"))
     if length is not None and framing.is_delimited and script.status not in BODILESS:
@@ -269,9 +319,11 @@ def _head(script: Script, content_type: str, framing: Framing, length: int | Non
     if length is None and framing.is_chunked:
         headers.append(("transfer-encoding", "chunked"))
     headers.append(("connection", "keep-alive" if framing.is_kept_alive else "close"))
-    if script.retry_after is not None:
+    if script.retry_after is not None and not (isinstance(answer, Body) and not answer.says_retry):
         headers.append(("retry-after", f"{script.retry_after:g}"))
-    return encode_head(script.status, [*headers, *script.headers])
+    given = {name.lower() for name, _ in script.headers}
+    own = (header for header in answer.headers if header[0] not in given)
+    return encode_head(script.status, [*headers, *own, *script.headers])
 
 
 def _cut_head(head: bytes, size: int, at: float) -> Iterator[Step]:

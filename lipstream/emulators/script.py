@@ -38,6 +38,7 @@ class ToolCall:
 
     name: str
     arguments: str = "{}"
+    id: str | None = None  # by default one as the provider makes them
 
 
 class Break(enum.Enum):
@@ -63,8 +64,21 @@ class Script:
         tool_calls: Several are parallel calls of one turn.
         refusal: The model's refusal, in the place of text.
         image: URL or data URL of an image, in the place of text.
-        finish_reason: By default the one that fits the answer.
+        redacted: Blocks of encrypted reasoning after it, where a dialect has such.
+        finish_reason: By default the one that fits the answer. ``stop``, ``length``,
+            ``tool_calls``, ``content_filter``, ``refusal``, ``pause`` and ``error`` are put into
+            the dialect's words, anything else (and everything in OpenAI chat) is sent as it is.
+        stop_sequence: The one that ended the answer.
+        block_reason: The prompt was refused: no answer but this reason, where a dialect has such
+            (Gemini), else an empty one that a filter ended.
+        tool_rounds: While the request ends with fewer rounds of tool calls and their results, call
+            the tools; then answer with a text that repeats the results (see `seen.repeat`). 0:
+            always call them.
         usage: False for a provider that never counts.
+        input_tokens: In all, cache reads and writes included; by default a quarter of the bytes.
+        output_tokens: In all, reasoning included; by default one per content event.
+        cache_read_tokens: Of the input.
+        cache_write_tokens: Of the input.
         headers: More response headers, as (name, value).
         content_type: Instead of the right one.
 
@@ -108,6 +122,7 @@ class Script:
         crlf: Lines of an event stream end in CR LF.
         bom: An event stream begins with a byte order mark.
         comments: A comment goes out with the head and one before each content event.
+        pings: The dialect's keep-alive event goes out before each content event, where it has one.
     """
 
     text: str | None = None
@@ -117,8 +132,16 @@ class Script:
     tool_calls: tuple[ToolCall, ...] = ()
     refusal: str | None = None
     image: str | None = None
+    redacted: int = 0
     finish_reason: str | None = None
+    stop_sequence: str | None = None
+    block_reason: str | None = None
+    tool_rounds: int = 0
     usage: bool = True
+    input_tokens: int | None = None
+    output_tokens: int | None = None
+    cache_read_tokens: int = 0
+    cache_write_tokens: int = 0
     headers: tuple[tuple[str, str], ...] = ()
     content_type: str | None = None
 
@@ -153,6 +176,7 @@ class Script:
     crlf: bool = False
     bom: bool = False
     comments: bool = False
+    pings: bool = False
 
     def times(self, rng: random.Random) -> Times:
         """Draw when the parts of one answer are due."""
@@ -170,7 +194,12 @@ class Script:
         return cut(text, self.delta_size)
 
     def _default_text(self) -> str:
-        says_something = self.tool_calls or self.refusal is not None or self.image is not None
+        says_something = (
+            self.tool_calls
+            or self.refusal is not None
+            or self.image is not None
+            or self.block_reason is not None
+        )
         return "" if says_something else GREETING
 
     def first_break(self) -> tuple[int, Break] | None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from datetime import datetime
+from datetime import UTC
 from email.utils import parsedate_to_datetime
 from typing import Any
 
@@ -26,10 +26,23 @@ _CODES: dict[str, FaultKind] = {
     "context_length_exceeded": FaultKind.CONTEXT_LENGTH,
     "exceed_context_size_error": FaultKind.CONTEXT_LENGTH,  # llama.cpp
     "string_above_max_length": FaultKind.CONTEXT_LENGTH,
+    # the rest of the request, as a response that failed names it
+    "invalid_prompt": FaultKind.BAD_REQUEST,
+    "invalid_image": FaultKind.BAD_REQUEST,
+    "invalid_image_format": FaultKind.BAD_REQUEST,
+    "invalid_image_url": FaultKind.BAD_REQUEST,
+    "invalid_base64_image": FaultKind.BAD_REQUEST,
+    "image_too_large": FaultKind.BAD_REQUEST,
+    "image_too_small": FaultKind.BAD_REQUEST,
+    "image_parse_error": FaultKind.BAD_REQUEST,
+    "image_file_too_large": FaultKind.BAD_REQUEST,
+    "unsupported_image_media_type": FaultKind.BAD_REQUEST,
+    "failed_to_download_image": FaultKind.BAD_REQUEST,
     # policy
     "content_filter": FaultKind.CONTENT_FILTER,
     "content_policy_violation": FaultKind.CONTENT_FILTER,
     "moderation_blocked": FaultKind.CONTENT_FILTER,
+    "image_content_policy_violation": FaultKind.CONTENT_FILTER,
     "responsibleaipolicyviolation": FaultKind.CONTENT_FILTER,  # Azure, in innererror
     "data_inspection_failed": FaultKind.CONTENT_FILTER,  # Alibaba
     # the key is dead, or nobody pays for it; some of these come as 400 or 429
@@ -41,6 +54,7 @@ _CODES: dict[str, FaultKind] = {
     "insufficient_user_quota": FaultKind.CREDENTIALS,
     "billing_hard_limit_reached": FaultKind.CREDENTIALS,
     "billing_not_active": FaultKind.CREDENTIALS,
+    "billing_error": FaultKind.CREDENTIALS,  # Anthropic
     "access_terminated": FaultKind.CREDENTIALS,
     "authentication_error": FaultKind.CREDENTIALS,
     "permission_error": FaultKind.CREDENTIALS,
@@ -70,6 +84,7 @@ _CODES: dict[str, FaultKind] = {
     "json_validate_failed": FaultKind.SERVER,
     "output_parse_failed": FaultKind.SERVER,
     "timeout": FaultKind.TRANSIENT,
+    "timeout_error": FaultKind.TRANSIENT,  # Anthropic
 }
 _BROAD_CODES: dict[str, FaultKind] = {
     # types that say less than the status; they count where there is none
@@ -79,6 +94,18 @@ _BROAD_CODES: dict[str, FaultKind] = {
     "not_found_error": FaultKind.NOT_FOUND,
     "requests": FaultKind.RATE_LIMIT,
     "tokens": FaultKind.RATE_LIMIT,
+    # google.rpc.Code
+    "invalid_argument": FaultKind.BAD_REQUEST,
+    "failed_precondition": FaultKind.BAD_REQUEST,
+    "out_of_range": FaultKind.BAD_REQUEST,
+    "unauthenticated": FaultKind.CREDENTIALS,
+    "permission_denied": FaultKind.CREDENTIALS,
+    "not_found": FaultKind.NOT_FOUND,
+    "cancelled": FaultKind.TRANSIENT,
+    "aborted": FaultKind.TRANSIENT,
+    "already_exists": FaultKind.TRANSIENT,
+    "deadline_exceeded": FaultKind.SERVER,
+    "unavailable": FaultKind.OVERLOADED,
 }
 _WORDS: tuple[tuple[FaultKind, re.Pattern[str]], ...] = (
     (
@@ -86,8 +113,9 @@ _WORDS: tuple[tuple[FaultKind, re.Pattern[str]], ...] = (
         re.compile(
             r"maximum context length|max(imum)? (model|context) (length|size|window)"
             r"|context[ _](length|window|size)|prompt (is )?too long|input (is )?too long"
-            r"|too many (input )?tokens|reduce the length|exceeds? the (available )?context"
-            r"|request too large for model|exceeds the limit of \d+ tokens",
+            r"|too many (input )?tokens|reduce the length|exceeds? (the )?(available )?context"
+            r"|request too large for model|exceeds the limit of \d+ tokens"
+            r"|exceeds the maximum number of (input )?tokens",
             re.IGNORECASE,
         ),
     ),
@@ -109,7 +137,12 @@ _WORDS: tuple[tuple[FaultKind, re.Pattern[str]], ...] = (
     ),
     (
         FaultKind.CREDENTIALS,
-        re.compile(r"(invalid|incorrect|expired) api key|api key not valid", re.IGNORECASE),
+        re.compile(
+            r"(invalid|incorrect|expired) api key|api key (not valid|expired)"
+            r"|credit balance is too low"
+            r"|user location is not supported",
+            re.IGNORECASE,
+        ),
     ),
     (
         FaultKind.OVERLOADED,
@@ -174,7 +207,7 @@ class Complaint:
                 self._read(value.get(name), depth + 1)
 
     def _word(self, value: Any) -> None:
-        if isinstance(value, str):
+        if isinstance(value, str) and value != "error":  # it only says what everybody knows
             self.codes.append(value)
         elif isinstance(value, int) and 400 <= value < 600 and self.status is None:
             self.status = value
@@ -283,7 +316,7 @@ def retry_after(headers: Mapping[str, str]) -> float | None:
     if seconds is not None:
         return seconds
     moment = _date(given)
-    return None if moment is None else _until(moment.timestamp(), headers)
+    return None if moment is None else _until(moment, headers)
 
 
 def until_reset(headers: Mapping[str, str], text: str) -> float | None:
@@ -319,13 +352,15 @@ def _span(text: str) -> float | None:
     return sum(float(number) * _UNITS[unit] for number, unit in found) if found else None
 
 
-def _date(text: str) -> datetime | None:
+def _date(text: str) -> float | None:
+    """Unix time; a date without a zone is UTC (RFC 9110, section 5.6.7)."""
     try:
-        return parsedate_to_datetime(text)
-    except ValueError:
+        moment = parsedate_to_datetime(text)
+        return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
+    except (ValueError, OverflowError):
         return None
 
 
 def _until(moment: float, headers: Mapping[str, str]) -> float | None:
     now = _date(headers.get("date", ""))
-    return None if now is None else max(0.0, moment - now.timestamp())
+    return None if now is None else max(0.0, moment - now)

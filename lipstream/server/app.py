@@ -3,19 +3,14 @@
 Exchange endpoints come in a literal table of method and path and are answered on bare ASGI
 (:mod:`lipstream.server.connection`). The ordinary routes are here: the list of models, health,
 a first page, and errors that say where to go.
-
-Paths are taken as they are meant: a trailing slash, doubled slashes and a doubled ``/v1`` (a base
-URL that ends in ``/v1``, in a client that adds one) reach the same endpoint, without a redirect,
-which a POST would not survive.
 """
 
 from __future__ import annotations
 
 import difflib
 import functools
-import re
-from collections.abc import Callable, Iterable, Mapping
-from urllib.parse import urlsplit
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
 
 import attrs
 from quart import Response, request
@@ -23,14 +18,15 @@ from quart_trio import QuartTrio
 from werkzeug.exceptions import HTTPException
 
 import lipstream
-from lipstream.server.connection import ExchangeConnection, error_body
+from lipstream.canonical.problem import Problem, ProblemKind
+from lipstream.protocols import openai_responses
+from lipstream.server.connection import ExchangeConnection
 from lipstream.server.downstream import Handler
+from lipstream.server.models import Models, add_models, problem_response
+from lipstream.server.paths import model_and_action, usual_path
 
 MAX_BODY_BYTES = 32 * 2**20
 SHOWN_PATH_CHARS = 200
-
-_SLASHES = re.compile("/{2,}")
-_DOUBLED_VERSION = re.compile("^(?:/v1)+(?=/v1/)")
 
 
 @attrs.frozen
@@ -51,37 +47,18 @@ class Readiness:
         return not self.is_draining and not self.problems
 
 
-@attrs.frozen
-class ListedModel:
-    """A model as ``/v1/models`` shows it.
-
-    Attributes:
-        id: What a client puts into ``model``; may hold slashes and colons.
-        owned_by: The backend.
-        created: Seconds since the epoch, 0 where it is not known.
-    """
-
-    id: str
-    owned_by: str = "lipstream"
-    created: int = 0
-
-
-def usual_path(path: str) -> str:
-    """The path that a client meant: see the module's text."""
-    if not path.startswith("/"):  # the absolute form, as a client of a forward proxy sends it
-        path = urlsplit(path).path or "/"
-    path = _SLASHES.sub("/", path)
-    return _DOUBLED_VERSION.sub("", path).rstrip("/") or "/"
-
-
 class LipstreamApp(QuartTrio):
-    """A Quart-Trio app with a table of exchange handlers beside its routes."""
+    """A Quart-Trio app with two tables of exchange handlers beside its routes: by method and path,
+    and by the action that a path in Gemini's manner ends in."""
 
     asgi_http_class = ExchangeConnection
 
-    def __init__(self, handlers: Mapping[tuple[str, str], Handler]) -> None:
+    def __init__(
+        self, handlers: Mapping[tuple[str, str], Handler], actions: Mapping[str, Handler]
+    ) -> None:
         super().__init__("lipstream", static_folder=None)
         self.handlers = dict(handlers)
+        self.actions = dict(actions)
         # Streams last as long as they last. Time without progress is the connection's affair.
         self.config.update(
             RESPONSE_TIMEOUT=None, BODY_TIMEOUT=None, MAX_CONTENT_LENGTH=MAX_BODY_BYTES
@@ -89,7 +66,11 @@ class LipstreamApp(QuartTrio):
 
     def handler(self, method: str, path: str) -> Handler | None:
         """Who answers this request, or None where Quart does."""
-        return self.handlers.get((method, path))
+        handler = self.handlers.get((method, path))
+        if handler is None and method == "POST":
+            action = model_and_action(path)[1]
+            handler = self.actions.get(action) if action else None
+        return handler
 
     def usual_path(self, path: str) -> str:
         """The path by which the tables know what a client asked for."""
@@ -99,20 +80,29 @@ class LipstreamApp(QuartTrio):
 def create_app(
     *,
     handlers: Mapping[tuple[str, str], Handler],
+    actions: Mapping[str, Handler] = MappingProxyType({}),
     readiness: Callable[[], Readiness],
-    models: Callable[[], Iterable[ListedModel]],
+    models: Models,
+    cancel: Callable[[str], bool] = lambda _: False,
+    metrics: Callable[[], bytes] | None = None,
 ) -> LipstreamApp:
     """Builds the application.
 
     Args:
         handlers: By method and path, as :func:`usual_path` writes it.
+        actions: By what stands after the last colon of a path ``/v1beta/models/{model}:action``.
         readiness: Asked for each ``/readyz``.
         models: Asked for each list of models.
+        cancel: Ends the running answer with this id; False where there is none.
+        metrics: Asked for each ``/metrics``, in Prometheus's text format; without it there is none.
     """
-    app = LipstreamApp(handlers)
+    app = LipstreamApp(handlers, actions)
     _add_front_page(app)
     _add_health(app, readiness)
-    _add_models(app, models)
+    add_models(app, models)
+    _add_cancel(app, cancel)
+    if metrics is not None:
+        _add_metrics(app, metrics)
     app.register_error_handler(HTTPException, functools.partial(_refuse, app))
     return app
 
@@ -142,31 +132,35 @@ def _add_health(app: LipstreamApp, readiness: Callable[[], Readiness]) -> None:
         return {"status": status, "problems": list(now.problems)}, 503
 
 
-def _add_models(app: LipstreamApp, models: Callable[[], Iterable[ListedModel]]) -> None:
-    def encode(model: ListedModel) -> dict[str, object]:
-        return {"object": "model", **attrs.asdict(model)}
+def _add_cancel(app: LipstreamApp, cancel: Callable[[str], bool]) -> None:
+    @app.post("/v1/responses/<response_id>/cancel")
+    async def cancel_response(response_id: str) -> Response:
+        if cancel(response_id):
+            body = openai_responses.SERVER.encode_cancelled(response_id)
+            return Response(body, content_type="application/json")
+        text = f"No response {_shown(response_id)} is running here. Only streams can be cancelled."
+        return _error(404, text, "response_not_found")
 
-    @app.get("/v1/models")
-    async def list_models() -> dict[str, object]:
-        listed = sorted(models(), key=lambda model: (model.id, model.owned_by))
-        return {"object": "list", "data": [encode(model) for model in listed]}
 
-    @app.get("/v1/models/<path:model_id>")
-    async def show_model(model_id: str) -> Response | dict[str, object]:
-        for model in models():
-            if model.id == model_id:
-                return encode(model)
-        text = f"The model {_shown(model_id)} is not known. GET /v1/models lists those that are."
-        return _error(404, text, "model_not_found")
+def _add_metrics(app: LipstreamApp, metrics: Callable[[], bytes]) -> None:
+    @app.get("/metrics")
+    async def show_metrics() -> Response:
+        return Response(metrics(), content_type="text/plain; version=1.0.0; charset=utf-8")
 
 
 # ---------------------------------------------------------------- errors
 
 
-def _error(status: int, message: str, code: str, headers: dict[str, str] | None = None) -> Response:
-    kind = "server_error" if status >= 500 else "invalid_request_error"
-    body = error_body(message, code=code, kind=kind)
-    return Response(body, status, headers, content_type="application/json")
+def _error(
+    status: int, message: str, code: str, headers: Mapping[str, str] | None = None
+) -> Response:
+    kind = _KINDS.get(status, ProblemKind.INVALID_REQUEST)
+    if status >= 500:
+        kind = ProblemKind.INTERNAL
+    return problem_response(Problem(status, kind, message, code), headers)
+
+
+_KINDS = {404: ProblemKind.NOT_FOUND, 413: ProblemKind.TOO_LARGE}
 
 
 def _shown(text: str) -> str:
@@ -175,7 +169,8 @@ def _shown(text: str) -> str:
 
 def _endpoints(app: LipstreamApp) -> list[str]:
     routes = {f"GET {rule.rule}" for rule in app.url_map.iter_rules()}
-    return [f"{method} {path}" for method, path in app.handlers] + sorted(routes)
+    actions = [f"POST /v1beta/models/{{model}}:{action}" for action in app.actions]
+    return [f"{method} {path}" for method, path in app.handlers] + actions + sorted(routes)
 
 
 def _methods(app: LipstreamApp, error: HTTPException) -> list[str]:
@@ -186,7 +181,7 @@ def _methods(app: LipstreamApp, error: HTTPException) -> list[str]:
 
 
 async def _refuse(app: LipstreamApp, error: HTTPException) -> Response:
-    """Every error of the application in OpenAI's shape."""
+    """Every error of the application, in the client's own dialect."""
     if methods := _methods(app, error):
         endpoint = f"{methods[0]} {_shown(request.path)}"
         text = f"{request.method} is not allowed here: {endpoint} is the endpoint."

@@ -23,9 +23,7 @@ class Named(Protocol):
         """The id, the same from the first event to the last."""
 
 
-def cancel_answer(
-    response_id: str, running: Iterable[tuple[LiveExchange, StreamEncoder]]
-) -> bool:
+def cancel_answer(response_id: str, running: Iterable[tuple[LiveExchange, StreamEncoder]]) -> bool:
     """Ends the answer with this id, and nothing else; False where none is running."""
     for live, encoder in running:
         if isinstance(encoder, Named) and encoder.response_id == response_id:

@@ -106,9 +106,7 @@ class WholeDelivery(Delivery):
             batch = await body.receive()
             self.events_sent += len(batch)
             collector.add(batch)
-        content = self._dialect.encode_answer(
-            collector.answer(), self.live.call, model=self._model
-        )
+        content = self._dialect.encode_answer(collector.answer(), self.live.call, model=self._model)
         self.status = 200
         self._count(len(content))
         await self._downstream.respond(200, self._headers(_JSON), content)

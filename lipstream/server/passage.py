@@ -68,6 +68,7 @@ class Passage:
         speakers: The protocols of the backends that may have it.
         path: Below a backend's base URL, by model.
         put_model: Writes the model's name at the backend into the body.
+        decode: Reads the request as a call, to be counted.
         estimate: Words the answer from a number of tokens; None where only a backend can answer.
     """
 
@@ -76,6 +77,7 @@ class Passage:
     speakers: frozenset[str]
     path: Callable[[str], str]
     put_model: Callable[[Fields, str], None] = put_model
+    decode: Callable[[bytes, Ask], Call] | None = None
     estimate: Callable[[int], bytes] | None = None
 
 
@@ -154,7 +156,8 @@ class PassageEndpoint:
         if reply is not None:
             await downstream.respond(200, [_JSON], reply)
         elif self.passage.estimate is not None:
-            call = self.passage.dialect.decode_request(order.body, order.ask)
+            decode = self.passage.decode or self.passage.dialect.decode_request
+            call = decode(order.body, order.ask)
             answer = self.passage.estimate(count_tokens(call))
             await downstream.respond(200, [_JSON, _ESTIMATED], answer)
         else:

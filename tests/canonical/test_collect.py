@@ -7,7 +7,18 @@ import pytest
 from lipstream.canonical import events as e
 from lipstream.canonical.collect import Answer, Collector
 from lipstream.canonical.limits import StreamLimits
-from lipstream.canonical.parts import Audio, File, Image, Reasoning, Refusal, Text, ToolCall
+from lipstream.canonical.parts import (
+    Audio,
+    File,
+    Image,
+    Opaque,
+    Part,
+    Reasoning,
+    Refusal,
+    Text,
+    ToolCall,
+)
+from lipstream.canonical.seal import Seal
 from lipstream.canonical.usage import Usage
 from lipstream.errors import FaultKind, UpstreamFault
 
@@ -58,8 +69,9 @@ def test_media_become_parts_and_audio_pieces_are_joined() -> None:
         e.Media("file", "http://x/f.pdf", name="f.pdf"),
         e.Media("audio", "QUJD", mime="wav", transcript="a"),
         e.Media("audio", "REVG", transcript="b", id="aud_1"),
+        e.Media("audio", "R0hJ", id="aud_2"),
     )
-    audio = Audio("QUJDREVG", "wav", extra={"id": "aud_1", "transcript": "ab"})
+    audio = Audio("QUJDREVGR0hJ", "wav", extra={"id": "aud_1", "transcript": "ab"})
     image, file = Image("http://x/i.png"), File(url="http://x/f.pdf", name="f.pdf")
     assert answer.choices[0].parts == (image, file, audio)
 
@@ -121,3 +133,99 @@ def test_answer_over_its_limits_is_refused(events: list[e.Event]) -> None:
     with pytest.raises(UpstreamFault) as caught:
         fold(*events, limits=limits)
     assert caught.value.kind is FaultKind.PROTOCOL
+
+
+# ---------------------------------------------------------------- ends of parts
+
+SEAL = Seal("d", "s")
+END = e.PartFinished("reasoning", SEAL)
+
+
+def parts(*events: e.Event) -> tuple[Part, ...]:
+    """The parts of the only choice."""
+    (choice,) = fold(e.MessageStarted(), *events).choices
+    return choice.parts
+
+
+def test_end_of_a_part_seals_it() -> None:
+    """What comes after it is another part, also of the same kind."""
+    assert parts(e.ReasoningDelta("a"), END, e.ReasoningDelta("b"), e.TextDelta("c")) == (
+        Reasoning("a", SEAL),
+        Reasoning("b"),
+        Text("c"),
+    )
+    text = e.PartFinished("text", SEAL)
+    assert parts(e.TextDelta("a"), text, e.TextDelta("b")) == (Text("a", seal=SEAL), Text("b"))
+
+
+def test_end_without_a_seal_only_separates() -> None:
+    """And says nothing where there is nothing to end."""
+    end = e.PartFinished("text")
+    assert parts(end, e.TextDelta("a"), end, end, e.TextDelta("b")) == (Text("a"), Text("b"))
+    assert parts(e.ReasoningDelta("a"), end) == (Reasoning("a"),)
+
+
+def test_seal_without_text_is_redacted_reasoning() -> None:
+    """After a part that is over, after one of another kind, and at the very start."""
+    assert parts(END, END, e.TextDelta("a"), END) == (
+        Reasoning("", SEAL),
+        Reasoning("", SEAL),
+        Text("a"),
+        Reasoning("", SEAL),
+    )
+
+
+def test_end_of_a_call_seals_it() -> None:
+    """Or not."""
+    calls = [e.ToolCallStarted(0, "a", "f"), e.ToolCallStarted(1, "b", "f")]
+    ends = [e.ToolCallFinished(1), e.ToolCallFinished(0, seal=SEAL)]
+    assert parts(*calls, *ends) == (ToolCall("a", "f", "", seal=SEAL), ToolCall("b", "f", ""))
+
+
+@pytest.mark.parametrize(
+    "event",
+    [
+        e.TextDelta("a"),
+        e.ReasoningDelta("a"),
+        e.RefusalDelta("a"),
+        e.ToolCallStarted(0, "a", "f"),
+        e.Media("image", "u"),
+        e.Media("file", "u"),
+        e.Media("audio", "QQ"),
+        e.Extra("d", "whole_part", {"a": 1}),
+    ],
+    ids=lambda event: type(event).__name__,
+)
+def test_fields_of_a_part_are_those_of_the_one_that_was_opened_last(event: e.Event) -> None:
+    """The last value of each counts; before any part they have no place."""
+    fields = [e.Extra("d", "part", {"x": 1, "y": 1}), e.Extra("d", "part", {"y": 2})]
+    lost = e.Extra("d", "part", {"z": 1})
+    first, last = parts(lost, e.TextDelta("0"), e.PartFinished("text"), event, *fields)
+    assert first == Text("0")
+    given = last.value if isinstance(last, Opaque) else last.extra
+    assert {"x": 1, "y": 2}.items() <= given.items()
+    assert "z" not in given
+
+
+def test_part_of_one_dialect_is_kept_whole_in_its_place() -> None:
+    """Text after it is another part."""
+    whole = e.Extra("d", "whole_part", {"type": "odd"})
+    assert parts(e.TextDelta("a"), whole, e.TextDelta("b")) == (
+        Text("a"),
+        Opaque("d", {"type": "odd"}),
+        Text("b"),
+    )
+
+
+def test_fields_count_as_what_they_were_read_from() -> None:
+    """They are not measured, but they are bounded."""
+    source = e.Source("d", b"x" * 4)
+    extra = e.Extra("d", "delta", {"a": 1}, source=source)
+    fold(extra, limits=StreamLimits(answer_bytes=5))
+    with pytest.raises(UpstreamFault):
+        fold(extra, extra, limits=StreamLimits(answer_bytes=5))
+
+
+def test_events_without_a_place_in_an_answer_are_read_over() -> None:
+    """A notice, for instance."""
+    assert fold(e.Notice("slow", "it was slow"), e.Finished()).choices == ()

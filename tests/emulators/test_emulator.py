@@ -122,6 +122,23 @@ async def test_model_list_names_the_scripted_models() -> None:
         ]
 
 
+@pytest.mark.parametrize(
+    ("path", "header", "field"),
+    [
+        ("/v1/models", "x-a: b", "object"),
+        ("/v1/models", "anthropic-version: 2023-06-01", "has_more"),
+        ("/v1/models", "x-goog-api-key: k", "models"),
+        ("/v1beta/models?key=k", "x-a: b", "models"),
+    ],
+)
+async def test_model_list_has_the_shape_of_whoever_asks(path: str, header: str, field: str) -> None:
+    """Three providers, one path: the headers tell."""
+    async with Emulator({"a": Script()}) as emulator:
+        headers = (header, "connection: close")
+        raw = await exchange(emulator.port, request(method="GET", path=path, headers=headers))
+        assert (raw.status, field in raw.json) == (200, True)
+
+
 async def test_hundred_streams_at_once_are_all_whole() -> None:
     """Each client gets its own answer, complete, with an id of its own."""
     ids: set[str] = set()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from typing import Any
 
@@ -201,3 +202,50 @@ async def test_error_body_can_be_chosen() -> None:
     async with Emulator({"m": Script(status=502, error_body=b"<html>")}) as emulator:
         raw = await exchange(emulator.port, request(chat()))
         assert (raw.status, raw.body) == (502, b"<html>")
+
+
+async def test_official_client_reads_embeddings() -> None:
+    """One vector per text, the same for the same text, packed or not; tokens are counted."""
+
+    def use(client: openai.OpenAI) -> Any:
+        packed = client.embeddings.create(model="m", input=["a", "a", "b"], dimensions=4)
+        plain = client.embeddings.create(model="m", input="a", encoding_format="float")
+        return packed, plain
+
+    packed, plain = await with_client(Script(input_tokens=9), use)
+    first, again, other = (row.embedding for row in packed.data)
+    assert (first, len(first), first == other) == (again, 4, False)
+    assert plain.data[0].embedding[:4] == first
+    assert packed.usage.prompt_tokens == 9
+
+
+@pytest.mark.parametrize("fields", [{}, {"input": []}, {"input": "a", "encoding_format": "x"}])
+async def test_unsound_embedding_requests_are_refused(fields: dict[str, Any]) -> None:
+    """Nothing to embed, or in no known form."""
+    async with Emulator() as emulator:
+        body = json.dumps({"model": "m", **fields}).encode()
+        raw = await exchange(emulator.port, request(body, path="/v1/embeddings"))
+        assert raw.status == 400
+
+
+async def test_usage_has_the_figures_of_the_script() -> None:
+    """Input with the cache in it, output with the reasoning."""
+    script = Script(
+        text="ok", reasoning="a b", input_tokens=30, output_tokens=7, cache_read_tokens=10
+    )
+    usage = (await observe(script, stream=False))["usage"]
+    assert (usage["prompt_tokens"], usage["completion_tokens"], usage["total_tokens"]) == (
+        30,
+        7,
+        37,
+    )
+    assert usage["prompt_tokens_details"]["cached_tokens"] == 10
+    assert usage["completion_tokens_details"]["reasoning_tokens"] == 2
+
+
+async def test_call_ids_can_be_chosen_and_prompts_blocked() -> None:
+    """The id is sent as it is; a blocked prompt ends by the filter, without a word."""
+    answer = await observe(Script(tool_calls=(ToolCall("f", id="my:id"),)), stream=False)
+    assert answer["choices"][0]["message"]["tool_calls"][0]["id"] == "my:id"
+    choice = (await observe(Script(block_reason="SAFETY"), stream=False))["choices"][0]
+    assert (choice["finish_reason"], choice["message"]["content"]) == ("content_filter", "")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import attrs
 import pytest
 
 from lipstream.emulators.playback import (
@@ -11,10 +12,12 @@ from lipstream.emulators.playback import (
     Close,
     End,
     Framing,
+    Lead,
     Mark,
     Send,
     Step,
     Stream,
+    Tail,
     Wait,
     plan,
 )
@@ -27,7 +30,7 @@ STREAM = Stream(
     opening=[b"open\n"],
     content=[b"a\n", b"b\n", b"c\n"],
     closing=[b"close\n"],
-    error=b"error\n",
+    error=[b"error\n"],
     broken=b"broken\n",
 )
 BODY = Body(b"0123456789", b"error", events=3)
@@ -177,3 +180,21 @@ def test_cut_head_is_all_there_is(answer: Stream | Body) -> None:
     head, end = steps(Script(cut_in_head=8), answer)
     assert isinstance(head, Send)
     assert (head.data, end) == (b"HTTP/1.1", End("cut", Close.FIN))
+
+
+def test_frames_of_blocks_travel_with_their_content() -> None:
+    """A lead has the time of what follows, a tail that of what went before; neither counts."""
+    content = [Lead(b"start\n"), b"a\n", b"b\n", Tail(b"stop\n"), Lead(b"next\n"), b"c\n"]
+    stream = attrs.evolve(STREAM, opening=(), content=content)
+    sent = after_head(Script(), stream)
+    assert [at for _, at in sent] == [3.0, 3.0, 3.5, 3.5, 4.0, 4.0, 4.0]
+    cut = after_head(Script(cut_after=2), stream)
+    assert [data for data, _ in cut] == [b"start\n", b"a\n", b"b\n"]
+
+
+def test_providers_headers_give_way_to_the_scripts() -> None:
+    """One header of each name."""
+    answer = attrs.evolve(BODY, headers=(("x-a", "theirs"), ("x-b", "theirs")))
+    head = steps(Script(headers=(("X-A", "mine"),)), answer)[0]
+    assert isinstance(head, Send)
+    assert (head.data.count(b"theirs"), head.data.count(b"mine")) == (1, 1)

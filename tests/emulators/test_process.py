@@ -27,7 +27,9 @@ async def test_process_serves_until_it_is_told_to_end(end: str) -> None:
     assert process.stdout is not None
     with trio.fail_after(20):
         async with process.stdin, process.stdout:
-            port = json.loads(await process.stdout.receive_some())["port"]
+            ready = json.loads(await process.stdout.receive_some())
+            port = ready["port"]
+            assert ready["dialects"]["gemini"] == f"http://127.0.0.1:{port}"
             said = [texts((await exchange(port, request(chat()))).events) for _ in range(2)]
             if end == "sigterm":
                 process.send_signal(signal.SIGTERM)

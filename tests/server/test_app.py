@@ -8,7 +8,9 @@ from typing import Any
 import pytest
 
 import lipstream
-from lipstream.server.app import LipstreamApp, ListedModel, Readiness, create_app, usual_path
+from lipstream.server.app import LipstreamApp, Readiness, create_app
+from lipstream.server.models import ListedModel
+from lipstream.server.paths import usual_path
 from lipstream.server.downstream import Downstream
 from tests.server.wire import CHAT, app_for, conversation, echo
 

@@ -12,7 +12,8 @@ from typing import Any
 import attrs
 import trio
 
-from lipstream.server.app import LipstreamApp, ListedModel, Readiness, create_app
+from lipstream.server.app import LipstreamApp, Readiness, create_app
+from lipstream.server.models import ListedModel
 from lipstream.server.downstream import Downstream, Handler, HeaderLines
 from lipstream.server.serve import ServeConfig, Serving, serve
 

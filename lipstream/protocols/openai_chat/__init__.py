@@ -87,17 +87,17 @@ class ChatClient:
         """The request's body."""
         return request_encode.encode_request(call, model, is_streaming=is_streaming)
 
-    def headers(self, call: Call) -> Sequence[tuple[str, str]]:
+    def headers(self, call: Call | None) -> Sequence[tuple[str, str]]:
         """None of its own."""
         return ()
 
     def stream_decoder(self, sealer: Sealer = UNKNOWN_ORIGIN) -> ChatStreamDecoder:
         """A decoder for one stream."""
-        return ChatStreamDecoder(self._limits, self._new_id)
+        return ChatStreamDecoder(self._limits, self._new_id, sealer)
 
     def decode_answer(self, body: bytes, sealer: Sealer = UNKNOWN_ORIGIN) -> Batch:
         """The events of a whole answer."""
-        return stream_decode.decode_answer(body, self._new_id)
+        return stream_decode.decode_answer(body, self._new_id, sealer)
 
     def decode_error(self, status: int, headers: Mapping[str, str], body: bytes) -> UpstreamFault:
         """What an error response means."""

@@ -12,6 +12,7 @@ from lipstream.canonical.parts import Audio, File, Image, Part, Reasoning, Refus
 from lipstream.framing.json_fields import merge_fields
 from lipstream.framing.sse import encode_json
 from lipstream.protocols.openai_chat.pieces import join_pieces
+from lipstream.protocols.openai_chat.seals import DETAILS, SealWriter, packed_fields
 from lipstream.protocols.openai_chat.usage import encode_usage
 from lipstream.protocols.openai_chat.wire import (
     COMPLETION,
@@ -20,6 +21,8 @@ from lipstream.protocols.openai_chat.wire import (
     REASON_WORDS,
     Fields,
 )
+
+_AUDIO_FIELDS = ("id", "transcript")  # what else is known of it, whatever protocol it came in
 
 
 def encode_answer(
@@ -76,11 +79,14 @@ def _message(parts: tuple[Part, ...]) -> Fields:
     }
     if reasoning:
         message.update(reasoning_content=reasoning, reasoning=reasoning)
+    if details := _details(parts):
+        message[DETAILS] = details
     if calls:
         message["tool_calls"] = calls
     for part in parts:
         if isinstance(part, Audio):
-            message["audio"] = {"data": part.data, **part.extra}
+            told = {name: part.extra[name] for name in _AUDIO_FIELDS if name in part.extra}
+            message["audio"] = {"data": part.data, **told}
         elif isinstance(part, Image):
             image = {"type": "image_url", "image_url": {"url": part.url}}
             message.setdefault("images", []).append(image)
@@ -90,12 +96,22 @@ def _message(parts: tuple[Part, ...]) -> Fields:
     return message
 
 
+def _details(parts: tuple[Part, ...]) -> list[Fields]:
+    writer = SealWriter()
+    details: list[Fields] = []
+    for part in parts:
+        if isinstance(part, Reasoning):
+            writer.length += len(part.text)
+            details.extend(writer.end(part.seal).get(DETAILS, ()))
+    return details
+
+
 def _tool_call(part: ToolCall) -> Fields:
     if part.type == "custom":
         inner = {"name": part.name, "input": part.arguments}
     else:
         inner = {"name": part.name, "arguments": part.arguments}
-    return {"id": part.id, "type": part.type, part.type: inner}
+    return {"id": part.id, "type": part.type, part.type: inner, **packed_fields(part.seal)}
 
 
 def _add_to_calls(calls: list[Fields], more: Any) -> None:

@@ -19,14 +19,16 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from lipstream.canonical import events as e
+from lipstream.canonical.seal import UNKNOWN_ORIGIN, Sealer
 from lipstream.framing.surrogates import Halves
+from lipstream.protocols.openai_chat.seals import sealed_call
 from lipstream.protocols.openai_chat.wire import NAME, Fields, ToolCallPiece
 
 
 class _OpenCall:
     """One call on its way; ``given_id`` is the upstream's, ``id`` the one that is told on."""
 
-    __slots__ = ("given_id", "held", "id", "index", "is_over", "name", "other", "type")
+    __slots__ = ("given_id", "held", "id", "index", "is_over", "name", "other", "signed", "type")
 
     def __init__(self) -> None:
         self.index = -1  # while it has not started
@@ -34,6 +36,7 @@ class _OpenCall:
         self.type = "function"
         self.held: list[str] = []
         self.other: Fields = {}
+        self.signed: object = None  # its ``extra_content``, which may hold a signature
         self.is_over = False
 
 
@@ -43,13 +46,30 @@ class CallTracker:
     Args:
         ids: The ids that the stream has given so far, in all its messages.
         new_id: Makes one up.
+        sealer: Makes the seals of signed calls.
     """
 
-    __slots__ = ("_by_id", "_by_index", "_calls", "_choice", "_count", "_halves", "_ids", "_new_id")
+    __slots__ = (
+        "_by_id",
+        "_by_index",
+        "_calls",
+        "_choice",
+        "_count",
+        "_halves",
+        "_ids",
+        "_new_id",
+        "_sealer",
+    )
 
     def __init__(
-        self, choice: int, ids: set[str], new_id: Callable[[], str], halves: Halves
+        self,
+        choice: int,
+        ids: set[str],
+        new_id: Callable[[], str],
+        halves: Halves,
+        sealer: Sealer = UNKNOWN_ORIGIN,
     ) -> None:
+        self._sealer = sealer
         self._choice = choice
         self._ids = ids
         self._new_id = new_id
@@ -123,6 +143,7 @@ class CallTracker:
             self._by_id[piece.id] = call
         if piece.other:
             call.other.update(piece.other)
+            call.signed = piece.other.get("extra_content") or call.signed
         if call.index >= 0:
             is_exact = piece.index == call.index and not piece.id and not name
         else:
@@ -173,7 +194,8 @@ class CallTracker:
             self._start(call, source, batch)
         if rest := self._halves.rest((self._choice, call.index)):
             batch.append(e.ToolCallDelta(call.index, rest, self._choice, source=source))
-        batch.append(e.ToolCallFinished(call.index, self._choice, source=source))
+        seal = sealed_call(call.signed, self._sealer, call.id) if call.signed else None
+        batch.append(e.ToolCallFinished(call.index, self._choice, seal, source=source))
 
 
 def _name_of(piece: ToolCallPiece) -> str:

@@ -9,12 +9,16 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from msgspec import UNSET
+
 from lipstream.canonical import events as e
+from lipstream.canonical.seal import UNKNOWN_ORIGIN, Sealer
 from lipstream.errors import UpstreamFault
 from lipstream.framing.faults import fault_in_stream
 from lipstream.framing.surrogates import Halves
 from lipstream.protocols.openai_chat.calls import CallTracker
 from lipstream.protocols.openai_chat.content import flatten_content
+from lipstream.protocols.openai_chat.seals import ReasoningEnd
 from lipstream.protocols.openai_chat.usage import decode_usage
 from lipstream.protocols.openai_chat.wire import (
     CHUNK,
@@ -34,10 +38,11 @@ from lipstream.protocols.openai_chat.wire import (
 class _Message:
     """One choice so far."""
 
-    __slots__ = ("calls", "fields", "is_over", "marks")
+    __slots__ = ("calls", "fields", "is_over", "marks", "reasoning")
 
     def __init__(self, calls: CallTracker) -> None:
         self.calls = calls
+        self.reasoning = ReasoningEnd()
         self.is_over = False
         self.marks: tuple[Any, ...] = ()
         self.fields: Fields = {}
@@ -51,8 +56,9 @@ class ChunkReader:
         fault: What the upstream reported instead of going on; nothing may be read after it.
     """
 
-    def __init__(self, new_id: Callable[[], str]) -> None:
+    def __init__(self, new_id: Callable[[], str], sealer: Sealer = UNKNOWN_ORIGIN) -> None:
         self._new_id = new_id
+        self._sealer = sealer
         self._ids: set[str] = set()
         self._halves = Halves()
         self._messages: dict[int, _Message] = {}
@@ -62,6 +68,7 @@ class ChunkReader:
         self._held: list[e.Extra] = []
         self._batch: e.Batch = []
         self._source: e.Source | None = None
+        self._size = 0  # of the chunk under way
         self._is_exact = True
         self.late = 0
         self.fault: UpstreamFault | None = None
@@ -75,6 +82,7 @@ class ChunkReader:
     def read(self, chunk: Chunk, data: bytes, is_exact: bool, batch: e.Batch) -> None:
         """Adds the events of one chunk, which was read from ``data``."""
         self._source = source = e.Source(NAME, data)
+        self._size = len(data)
         self._batch = batch
         first = len(batch)
         self._is_exact = is_exact and chunk.object == CHUNK and chunk.created is not None
@@ -158,7 +166,7 @@ class ChunkReader:
 
     def _open(self, index: int, delta: Delta) -> _Message:
         self._is_exact = self._is_exact and delta.role == "assistant"
-        calls = CallTracker(index, self._ids, self._new_id, self._halves)
+        calls = CallTracker(index, self._ids, self._new_id, self._halves, self._sealer)
         message = self._messages[index] = _Message(calls)
         self._batch.append(e.MessageStarted(index, source=self._source))
         return message
@@ -179,6 +187,11 @@ class ChunkReader:
             content, self._is_exact = flatten_content(delta), False
         if delta.reasoning_content or delta.reasoning:
             self._read_reasoning(index, delta)
+            message.reasoning.is_due = True
+        if delta.reasoning_details is not UNSET:
+            message.reasoning.add(delta.reasoning_details, self._size)
+        if message.reasoning.is_due and _goes_on(content, choice.logprobs, delta):
+            self._end_reasoning(index, message)
         if choice.logprobs is not None:
             self._read_with_logprobs(index, content, delta.refusal, choice.logprobs)
         else:
@@ -201,6 +214,12 @@ class ChunkReader:
         text = self._whole("reasoning", index, first if first == second else first + second)
         if text:
             self._batch.append(e.ReasoningDelta(text, index, source=self._source))
+
+    def _end_reasoning(self, index: int, message: _Message) -> None:
+        if rest := self._halves.rest(("reasoning", index)):
+            self._batch.append(e.ReasoningDelta(rest, index, source=self._source))
+        seal = message.reasoning.seal(self._sealer)
+        self._batch.append(e.PartFinished("reasoning", seal, index, source=self._source))
 
     def _read_with_logprobs(
         self, index: int, content: str | None, refusal: str | None, logprobs: Logprobs
@@ -250,6 +269,8 @@ class ChunkReader:
         self._end(choice.index, message, reason, "" if is_own else word)
 
     def _end(self, index: int, message: _Message, reason: e.FinishReason, detail: str = "") -> None:
+        if message.reasoning.is_due:
+            self._end_reasoning(index, message)
         for kind, event in _TEXTS:
             if rest := self._halves.rest((kind, index)):
                 self._batch.append(event(rest, index, source=self._source))
@@ -258,8 +279,20 @@ class ChunkReader:
         self._batch.append(e.MessageFinished(reason, index, detail, source=self._source))
 
 
-_TEXTS: tuple[tuple[str, type[e.ReasoningDelta | e.RefusalDelta | e.TextDelta]], ...] = (
-    ("reasoning", e.ReasoningDelta),
+def _goes_on(content: str | None, logprobs: Logprobs | None, delta: Delta) -> bool:
+    """Whether the message goes on with something that is no reasoning."""
+    return bool(
+        content
+        or delta.tool_calls
+        or delta.function_call
+        or delta.refusal
+        or delta.images
+        or delta.audio
+        or (logprobs is not None and (logprobs.content or logprobs.refusal))
+    )
+
+
+_TEXTS: tuple[tuple[str, type[e.RefusalDelta | e.TextDelta]], ...] = (
     ("refusal", e.RefusalDelta),
     ("content", e.TextDelta),
 )

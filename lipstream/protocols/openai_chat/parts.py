@@ -15,6 +15,19 @@ from lipstream.errors import BadRequest
 from lipstream.framing.json_fields import FieldReader, merge_fields
 from lipstream.protocols.openai_chat.wire import NAME, Fields
 
+PDF = "application/pdf"
+_KINDS = {
+    # of files, by the ends of their names
+    "pdf": PDF,
+    "txt": "text/plain",
+    "md": "text/markdown",
+    "csv": "text/csv",
+    "html": "text/html",
+    "json": "application/json",
+}
+_FORMATS = {"mpeg": "mp3", "x-wav": "wav", "wave": "wav", "vnd.wave": "wav"}
+_SAME_FILES = frozenset({"openai_responses"})  # protocols of the provider that chat's file ids are
+
 # ---------------------------------------------------------------- decode
 
 
@@ -98,35 +111,54 @@ _DECODERS: dict[str, Callable[[FieldReader], Part]] = {
 # ---------------------------------------------------------------- encode
 
 
-def encode_content(parts: list[Part], path: str, *, is_own: bool) -> str | list[Fields]:
-    """A string for a single text, else a list; ``is_own`` lets extra fields be written.
+def encode_content(parts: list[Part], path: str) -> str | list[Fields]:
+    """Content of a chat client: a string for a single text that came as one, else a list.
 
     Raises:
         BadRequest: a part cannot be said in this protocol.
     """
     first = parts[0] if parts else None
-    if isinstance(first, Text) and len(parts) == 1 and not (is_own and first.extra):
+    if isinstance(first, Text) and len(parts) == 1 and not first.extra:
         return first.text
-    encoded = [_encode_part(part, f"{path}[{i}]", is_own) for i, part in enumerate(parts)]
-    return [part for part in encoded if part is not None]
+    encoded = [_encode_part(part, f"{path}[{i}]") for i, part in enumerate(parts)]
+    return [
+        _with_extra(fields, part)
+        for part, fields in zip(parts, encoded, strict=True)
+        if fields is not None
+    ]
 
 
-def _encode_part(part: Part, path: str, is_own: bool) -> Fields | None:
+def _with_extra(fields: Fields, part: Part) -> Fields:
+    if isinstance(part, Opaque):
+        return fields
+    kind = fields["type"]
+    if part.extra.get(kind) == "":
+        fields[kind] = next(iter(fields[kind].values()))
+    return merge_fields(fields, part.extra)
+
+
+def encode_foreign_part(part: Part, path: str, dialect: str) -> Fields | None:
+    """A part of another protocol's content; None for what is no content.
+
+    Raises:
+        BadRequest: it cannot be said in this protocol.
+    """
+    if isinstance(part, File):
+        return _encode_foreign_file(part, path, dialect)
+    if isinstance(part, Audio):
+        form = part.format.removeprefix("audio/")
+        return _encode_audio(Audio(part.data, _FORMATS.get(form, form)))
+    return _encode_part(part, path)
+
+
+def _encode_part(part: Part, path: str) -> Fields | None:
     if isinstance(part, Opaque):
         if part.dialect == NAME:
             return dict(part.value)
         message = f"{path}: a part of this kind cannot be sent to a chat-completions backend"
         raise BadRequest(message, param=path, code="unsupported_part")
     encode = _ENCODERS.get(type(part))
-    if encode is None:
-        return None
-    fields = encode(part)
-    if not is_own:
-        return fields
-    kind = fields["type"]
-    if part.extra.get(kind) == "":
-        fields[kind] = next(iter(fields[kind].values()))
-    return merge_fields(fields, part.extra)
+    return None if encode is None else encode(part)
 
 
 def _encode_text(part: Text) -> Fields:
@@ -158,6 +190,32 @@ def _encode_file(part: File) -> Fields:
         "filename": part.name,
     }
     return {"type": "file", "file": {name: value for name, value in file.items() if value}}
+
+
+def _encode_foreign_file(part: File, path: str, dialect: str) -> Fields:
+    """Inline data as a data URL, and always a name: OpenAI asks for both.
+
+    An id is the provider's that gave it; a URL is for the server to take or to refuse.
+    """
+    if part.id and not part.data and not part.url:
+        if dialect in _SAME_FILES:
+            return _encode_file(part)
+        message = f"{path}: a file that another provider keeps cannot be sent by its id"
+        raise BadRequest(message, param=path, code="unsupported_file")
+    data = part.data
+    if data and not data.startswith("data:"):
+        kind = _KINDS.get(part.name.rpartition(".")[2].lower(), PDF)
+        data = f"data:{kind};base64,{data}"
+    return _encode_file(File(data, part.url, name=part.name or _name_of(part.url, data)))
+
+
+def _name_of(url: str, data: str) -> str:
+    """The last name in the URL's path, else one that says what the data is."""
+    path = url.partition("://")[2].partition("?")[0].partition("#")[0]
+    name = path.rpartition("/")[2] if "/" in path else ""
+    kind = data.removeprefix("data:").partition(",")[0].partition(";")[0] or PDF
+    ends = (f".{end}" for end, known in _KINDS.items() if known == kind)
+    return name or "document" + next(ends, "")
 
 
 _ENCODERS: dict[type[Part], Callable[..., Fields]] = {

@@ -3,6 +3,10 @@
 Strings are appended, except those that name something and are repeated; lists are put behind each
 other, and entries with the same ``index`` become one, of which only the texts grow; objects are
 merged member by member; of anything else the last one counts. Work is linear in what came.
+
+``reasoning_details`` are an exception, because OpenRouter gives all of them index 0 in a stream:
+there it is the pieces in a row that are one entry, as long as they have the same type and index,
+and until a signature ends it. What is encrypted comes whole.
 """
 
 from __future__ import annotations
@@ -20,7 +24,12 @@ _GROWING = frozenset({"text", "summary", "data", "signature", "arguments", "inpu
 
 def join_pieces(pieces: Mapping[str, Sequence[Any]]) -> Fields:
     """The fields of a message, from all values that its deltas had for each."""
-    return {name: _joined(values, name not in _NAMES, 0) for name, values in pieces.items()}
+    return {
+        name: _details(values)
+        if name == "reasoning_details"
+        else _joined(values, name not in _NAMES, 0)
+        for name, values in pieces.items()
+    }
 
 
 def _joined(values: Sequence[Any], grows: bool, depth: int) -> Any:
@@ -52,3 +61,22 @@ def _entries(entries: list[Any], depth: int) -> list[Any]:
         key = ("index", index) if isinstance(index, int) else place
         groups.setdefault(key, []).append(entry)
     return [group[0] if len(group) == 1 else _members(group, depth) for group in groups.values()]
+
+
+def _details(values: Sequence[Any]) -> list[Any]:
+    groups: list[list[Any]] = []
+    for value in values:
+        for entry in value if isinstance(value, list) else ():
+            if groups and _goes_on(groups[-1][-1], entry):
+                groups[-1].append(entry)
+            else:
+                groups.append([entry])
+    return [group[0] if len(group) == 1 else _members(group, 0) for group in groups]
+
+
+def _goes_on(last: Any, entry: Any) -> bool:
+    if not isinstance(last, dict) or not isinstance(entry, dict):
+        return False
+    is_over = last.get("signature") and (entry.get("text") or entry.get("summary"))
+    is_same = all(last.get(name) == entry.get(name) for name in ("type", "index"))
+    return is_same and not is_over and "data" not in last and "data" not in entry

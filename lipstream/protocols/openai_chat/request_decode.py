@@ -5,6 +5,7 @@ missing, the legacy ``functions``, and unknown fields, which are kept. Refused i
 type, with the path of the field. Values are not judged: whether a temperature is too high is the
 provider's business.
 
+Seals of other protocols, which the client got from here, become what they were: see :mod:`.seals`.
 Fields that have a canonical place but could be written in more than one way leave in ``extra`` what
 it takes to write them as they were: see :mod:`.request_encode`.
 """
@@ -19,15 +20,17 @@ import msgspec
 from lipstream.canonical.call import Call, Message, Role, Tool, ToolChoice, ToolMode
 from lipstream.canonical.limits import CallLimits
 from lipstream.canonical.options import Options, OutputFormat
-from lipstream.canonical.parts import Part, Reasoning, Refusal, ToolCall, ToolResult
+from lipstream.canonical.parts import Part, Refusal, ToolCall, ToolResult
+from lipstream.canonical.seal import Seal
 from lipstream.errors import TooLarge
 from lipstream.framing.json_fields import FieldReader, refuse
 from lipstream.framing.json_guard import decode_json
 from lipstream.protocols.openai_chat.parts import decode_content
+from lipstream.protocols.openai_chat.seals import DETAILS, unpacked_call, unpacked_reasoning
 from lipstream.protocols.openai_chat.wire import FUNCTION_CALL, FUNCTIONS, NAME
 
 _ROLES = {role.value: role for role in Role} | {"function": Role.TOOL}
-_REASONING = ("reasoning_content", "reasoning", "reasoning_details")
+_REASONING = ("reasoning_content", "reasoning", DETAILS)
 _MODES = {
     "auto": ToolMode.AUTO,
     "none": ToolMode.NONE,
@@ -125,12 +128,16 @@ class _Messages:
         return (ToolResult(self._legacy.get(name, f"call_{name}"), content, name),)
 
     def _assistant(self, reader: FieldReader, place: int, maximum: int) -> tuple[Part, ...]:
-        parts = [*_decode_reasoning(reader), *decode_content(reader, maximum)]
+        reasoning, seals = _decode_reasoning(reader)
+        parts = [*reasoning, *decode_content(reader, maximum)]
         if refusal := reader.text("refusal"):
             parts.append(Refusal(refusal))
         path = reader.at("tool_calls")
         calls = reader.objects("tool_calls", maximum)
-        parts.extend(self._tool_call(call, f"{path}[{i}]") for i, call in enumerate(calls))
+        for i, entry in enumerate(calls):
+            call = self._tool_call(entry, f"{path}[{i}]")
+            seal = seals.get(call.id)
+            parts.append(call if seal is None else attrs.evolve(call, seal=call.seal or seal))
         if reader.left.get(FUNCTION_CALL) is not None:
             parts.append(self._legacy_call(reader.inner(FUNCTION_CALL), place))
         return tuple(parts)
@@ -146,7 +153,8 @@ class _Messages:
         arguments = _arguments(inner) if kind == "function" else inner.text("input")
         reader.put_back(kind, inner)
         self._names[call_id] = name
-        return ToolCall(call_id, name, arguments, kind, extra=reader.left)
+        seal = unpacked_call(reader.left)
+        return ToolCall(call_id, name, arguments, kind, seal=seal, extra=reader.left)
 
     def _legacy_call(self, reader: FieldReader, place: int) -> ToolCall:
         """A call without an id gets one that says where it stood."""
@@ -163,24 +171,24 @@ def _arguments(reader: FieldReader) -> str:
     return reader.text("arguments")
 
 
-def _decode_reasoning(reader: FieldReader) -> tuple[Part, ...]:
-    """All fields of reasoning are one part, which keeps them as they stood."""
+def _decode_reasoning(reader: FieldReader) -> tuple[list[Part], dict[str, Seal]]:
+    """The reasoning, which keeps its fields as they stood, and the seals of calls among them."""
     given = {
         name: value
         for name in _REASONING
         if (value := reader.left.get(name)) and isinstance(value, str | list)
     }
     texts = [value for value in given.values() if isinstance(value, str)]
-    details = given.get("reasoning_details")
+    details = given.get(DETAILS)
     if not texts and isinstance(details, list):
         entries = [entry for entry in details if isinstance(entry, dict)]
         found = [entry.get("text") or entry.get("summary") for entry in entries]
         texts = ["".join(text for text in found if isinstance(text, str))]
     if not given or not texts:
-        return ()
+        return [], {}
     for name in given:
         del reader.left[name]
-    return (Reasoning(texts[0], extra=given),)
+    return unpacked_reasoning(given, texts[0])
 
 
 # ---------------------------------------------------------------- tools

@@ -1,9 +1,11 @@
 """A call to a chat-completions request.
 
-A call that came in this dialect is written as it came, extra fields included; of any other, what
-this protocol can say is said in the way that most servers understand: plain text as a string,
-reasoning of other providers left out. What would be lost in silence and matters (a server tool, a
-part of the question that only another protocol knows) is refused.
+A call that came in this dialect is written as it came, extra fields included. Of any other, what
+this protocol can say is said in the way that most servers understand (:mod:`.message_encode` has
+the conversation): tools that may not be called are not shown, a budget for reasoning is a word, and
+names are put into the letters that OpenAI takes. What would be lost in silence and matters is
+refused: a server tool, a part of the question that only another protocol knows, and for OpenAI's
+models, which take four, a fifth stop sequence.
 """
 
 from __future__ import annotations
@@ -12,15 +14,15 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from lipstream.canonical.call import Call, Message, Role, Tool, ToolChoice, ToolMode
+from lipstream.canonical.call import Call, Tool, ToolChoice, ToolMode
 from lipstream.canonical.losses import NOTIONS, Fate, Support
 from lipstream.canonical.options import Options, OutputFormat
-from lipstream.canonical.parts import Opaque, Part, Reasoning, Refusal, Text, ToolCall, ToolResult
+from lipstream.canonical.reasoning import effort_of
 from lipstream.errors import BadRequest
 from lipstream.framing.json_fields import merge_fields
 from lipstream.framing.sse import encode_json
-from lipstream.protocols.openai_chat.parts import encode_content
-from lipstream.protocols.openai_chat.wire import FUNCTION_CALL, FUNCTIONS, NAME, Fields
+from lipstream.protocols.openai_chat.message_encode import encode_messages, with_type
+from lipstream.protocols.openai_chat.wire import FUNCTIONS, NAME, Fields
 
 _OPTIONS = (
     # canonical name, name on the wire; of calls in any dialect
@@ -29,7 +31,6 @@ _OPTIONS = (
     ("seed", "seed"),
     ("presence_penalty", "presence_penalty"),
     ("frequency_penalty", "frequency_penalty"),
-    ("reasoning_effort", "reasoning_effort"),
     ("verbosity", "verbosity"),
     ("choices", "n"),
     ("logprobs", "logprobs"),
@@ -43,13 +44,18 @@ _OWN_OPTIONS = (
     ("metadata", "metadata"),
 )
 _NEW_LIMIT = re.compile(r"(.*/)?(o\d|gpt-[5-9])")  # models that only take max_completion_tokens
+_OPENAI = re.compile(r"(.*/)?(o\d|gpt-(?!oss)|chatgpt-)")
+_OPENAI_WITHOUT_REASONING = re.compile(r"(.*/)?(gpt-[34]|chatgpt-)")  # refuse to be told how much
+_MAX_STOPS = 4  # with OpenAI
+_NOT_IN_FORMATS = re.compile(r"[^a-zA-Z0-9_-]")
 
-SUPPORT: Support = {name: Fate.KEPT for name in NOTIONS} | {
+SUPPORT: Support = dict.fromkeys(NOTIONS, Fate.KEPT) | {
     "top_k": Fate.DROPPED,
     "reasoning": Fate.MAPPED,
     "reasoning_summary": Fate.DROPPED,
     "service_tier": Fate.DROPPED,
     "metadata": Fate.DROPPED,
+    "allowed_tools": Fate.MAPPED,
     "tool_error": Fate.MAPPED,
     "tool_media": Fate.MAPPED,
 }
@@ -60,10 +66,11 @@ _NOT_COPIED = frozenset({"stream", "stream_options"})
 def encode_request(call: Call, model: str, *, is_streaming: bool) -> bytes:
     """The request's body; see ``interfaces.ClientDialect.encode_request``."""
     is_own = call.dialect == NAME
-    body: Fields = {"model": model, "messages": _messages(call.messages, is_own)}
-    body.update(_tools(call.tools, is_own))
-    if call.tool_choice is not None and (call.tools or is_own):
-        body.update(_tool_choice(call.tool_choice, call.tools, is_own))
+    body: Fields = {"model": model, "messages": encode_messages(call.messages, call.dialect)}
+    tools = _allowed(call)
+    body.update(_tools(tools, is_own))
+    if call.tool_choice is not None and (tools or is_own):
+        body.update(_tool_choice(call.tool_choice, tools, is_own))
     body.update(_options(call, model, is_own))
     if is_streaming:
         asked = call.extra.get("stream_options") if is_own else None
@@ -75,113 +82,20 @@ def encode_request(call: Call, model: str, *, is_streaming: bool) -> bytes:
     return encode_json(body)
 
 
-# ---------------------------------------------------------------- messages
-
-
-def _messages(messages: tuple[Message, ...], is_own: bool) -> list[Fields]:
-    encoded: list[Fields] = []
-    for i, message in enumerate(messages):
-        path = f"messages[{i}]"
-        if message.role is Role.TOOL:
-            results = [part for part in message.parts if isinstance(part, ToolResult)]
-            encoded.extend(_result(message, result, path, is_own) for result in results)
-        elif message.role is Role.ASSISTANT:
-            encoded.append(_assistant(message, path, is_own))
-        else:
-            fields: Fields = {"role": message.role.value}
-            _put_content(fields, message, list(message.parts), path, is_own)
-            encoded.append(_finished(fields, message, is_own))
-    return encoded
-
-
-def _finished(fields: Fields, message: Message, is_own: bool) -> Fields:
-    if message.name:
-        fields["name"] = message.name
-    return merge_fields(fields, message.extra) if is_own else fields
-
-
-def _put_content(
-    fields: Fields, message: Message, parts: list[Part], path: str, is_own: bool
-) -> None:
-    """Leaves content out only where a message of this dialect had none of the usual kind."""
-    if parts or not is_own:
-        content = encode_content(parts, f"{path}.content", is_own=is_own)
-        fields["content"] = content or ""
-
-
-def _result(message: Message, result: ToolResult, path: str, is_own: bool) -> Fields:
-    parts = list(result.content)
-    if not is_own and all(isinstance(part, Text) for part in parts):
-        parts = [Text("\n".join(part.text for part in parts if isinstance(part, Text)))]
-    if is_own and message.extra.get("role") == "function":
-        fields: Fields = {"role": "function", "name": result.name}
-    else:
-        fields = {"role": "tool", "tool_call_id": result.call_id}
-    _put_content(fields, message, parts, path, is_own)
-    return _finished(fields, message, is_own)
-
-
-def _assistant(message: Message, path: str, is_own: bool) -> Fields:
-    fields: Fields = {"role": "assistant"}
-    content: list[Part] = []
-    calls: list[Fields] = []
-    for part in message.parts:
-        if isinstance(part, ToolCall):
-            if is_own and FUNCTION_CALL in part.extra:
-                fields[FUNCTION_CALL] = _legacy_call(part)
-            else:
-                calls.append(_tool_call(part, is_own))
-        elif isinstance(part, Reasoning):
-            fields.update(_reasoning(part, is_own))
-        elif isinstance(part, Refusal) and not (is_own and part.extra):
-            fields["refusal"] = part.text
-        elif not isinstance(part, Opaque) or part.dialect == NAME:
-            content.append(part)  # what another protocol's model did is none of this one's business
-    if content:
-        _put_content(fields, message, _plain(content, is_own), path, is_own)
-    elif not is_own:
-        fields["content"] = None if calls else ""
-    if calls:
-        fields["tool_calls"] = calls
-    return _finished(fields, message, is_own)
-
-
-def _plain(parts: list[Part], is_own: bool) -> list[Part]:
-    """Several texts of another dialect as one."""
-    if is_own or not all(isinstance(part, Text) for part in parts):
-        return parts
-    return [Text("".join(part.text for part in parts if isinstance(part, Text)))]
-
-
-def _reasoning(part: Reasoning, is_own: bool) -> Mapping[str, Any]:
-    """Only what came from this protocol goes back to it."""
-    if is_own and part.extra:
-        return part.extra
-    is_ours = part.seal.dialect == NAME if part.seal else is_own
-    return {"reasoning_content": part.text} if is_ours else {}
-
-
-def _tool_call(part: ToolCall, is_own: bool) -> Fields:
-    name = "input" if part.type == "custom" else "arguments"
-    inner = {"name": part.name, name: part.arguments}
-    fields: Fields = {"id": part.id, "type": part.type, part.type: inner}
-    return _typed(fields, part.extra) if is_own else fields
-
-
-def _typed(fields: Fields, extra: Mapping[str, Any]) -> Fields:
-    """With its extra fields, and without a type where it came without one."""
-    if extra.get("type") == "":
-        del fields["type"]
-        extra = {name: value for name, value in extra.items() if name != "type"}
-    return merge_fields(fields, extra)
-
-
-def _legacy_call(part: ToolCall) -> Fields:
-    fields = {"name": part.name, "arguments": part.arguments}
-    return merge_fields(fields, part.extra[FUNCTION_CALL])
-
-
 # ---------------------------------------------------------------- tools
+
+
+def _allowed(call: Call) -> tuple[Tool, ...]:
+    """The tools that may be called: few servers know OpenAI's ``allowed_tools``.
+
+    A chat client that named them so is written as it came.
+    """
+    choice = call.tool_choice
+    if choice is None or choice.mode not in (ToolMode.AUTO, ToolMode.ANY):
+        return call.tools
+    if call.dialect == NAME and choice.extra:
+        return call.tools
+    return tuple(t for t in call.tools if t.name in choice.names) or call.tools
 
 
 def _tools(tools: tuple[Tool, ...], is_own: bool) -> Fields:
@@ -191,20 +105,25 @@ def _tools(tools: tuple[Tool, ...], is_own: bool) -> Fields:
         if is_own and FUNCTIONS in tool.extra:
             legacy.append(merge_fields(_function(tool), tool.extra[FUNCTIONS]))
         else:
-            current.append(_tool(tool, i, is_own))
+            current.append(_own_tool(tool) if is_own else _foreign_tool(tool, i))
     lists = {"tools": current, FUNCTIONS: legacy}
     return {name: entries for name, entries in lists.items() if entries}
 
 
-def _tool(tool: Tool, place: int, is_own: bool) -> Fields:
-    if tool.type == "function":
-        fields: Fields = {"type": "function", "function": _function(tool)}
-        return _typed(fields, tool.extra) if is_own else fields
-    if is_own:
+def _own_tool(tool: Tool) -> Fields:
+    if tool.type != "function":
         return dict(tool.extra)
+    return with_type({"type": "function", "function": _function(tool)}, tool.extra)
+
+
+def _foreign_tool(tool: Tool, place: int) -> Fields:
+    if tool.type == "function":
+        function = _function(tool)
+        function["parameters"] = tool.parameters or {"type": "object", "properties": {}}
+        return {"type": "function", "function": function}
     if tool.type == "custom":
         custom = {"name": tool.name, "description": tool.description}
-        return {"type": "custom", "custom": custom}
+        return {"type": "custom", "custom": {key: text for key, text in custom.items() if text}}
     path = f"tools[{place}]"
     message = f"{path}: this kind of tool does not exist with a chat-completions backend"
     raise BadRequest(message, param=path, code="unsupported_tool")
@@ -227,18 +146,11 @@ _WORDS = {ToolMode.AUTO: "auto", ToolMode.NONE: "none", ToolMode.ANY: "required"
 def _tool_choice(choice: ToolChoice, tools: tuple[Tool, ...], is_own: bool) -> Mapping[str, Any]:
     if is_own and choice.extra:
         return choice.extra
-    kinds = {tool.name: tool.type for tool in tools}
-    named: list[Fields] = []
-    for name in choice.names:
-        kind = "custom" if kinds.get(name) == "custom" else "function"
-        named.append({"type": kind, kind: {"name": name}})
-    if choice.mode is ToolMode.NAMED and named:
-        return {"tool_choice": named[0]}
-    word = _WORDS.get(choice.mode, "required")
-    if named and choice.mode is not ToolMode.NONE:
-        allowed = {"mode": word, "tools": named}
-        return {"tool_choice": {"type": "allowed_tools", "allowed_tools": allowed}}
-    return {"tool_choice": word}
+    if choice.mode is not ToolMode.NAMED or not choice.names:
+        return {"tool_choice": _WORDS.get(choice.mode, "required")}
+    name = choice.names[0]
+    kind = "custom" if any(t.name == name and t.type == "custom" for t in tools) else "function"
+    return {"tool_choice": {"type": kind, kind: {"name": name}}}
 
 
 # ---------------------------------------------------------------- options
@@ -248,15 +160,24 @@ def _options(call: Call, model: str, is_own: bool) -> Fields:
     options = call.options
     names = _OPTIONS + _OWN_OPTIONS if is_own else _OPTIONS
     fields = {wire: value for name, wire in names if (value := getattr(options, name)) is not None}
+    effort = effort_of(options) if is_own else _foreign_effort(options, model)
+    if effort is not None:
+        fields["reasoning_effort"] = effort
     if options.parallel_tool_calls is not None and (call.tools or is_own):
         fields["parallel_tool_calls"] = options.parallel_tool_calls
     if options.max_output_tokens is not None:
         fields[_limit_name(call, model, is_own)] = options.max_output_tokens
     if options.stop is not None:
-        fields["stop"] = _stop(call, options, is_own)
+        fields["stop"] = _own_stop(call, options) if is_own else _foreign_stop(options.stop, model)
     if options.output_format is not None:
         fields["response_format"] = _output_format(options.output_format, is_own)
     return fields
+
+
+def _foreign_effort(options: Options, model: str) -> str | None:
+    """The word, of which chat has one less; clients that always ask for it may have any model."""
+    effort = None if _OPENAI_WITHOUT_REASONING.match(model) else effort_of(options)
+    return "xhigh" if effort == "max" else effort
 
 
 def _limit_name(call: Call, model: str, is_own: bool) -> str:
@@ -267,16 +188,25 @@ def _limit_name(call: Call, model: str, is_own: bool) -> str:
     return "max_completion_tokens" if _NEW_LIMIT.match(model) else "max_tokens"
 
 
-def _stop(call: Call, options: Options, is_own: bool) -> str | list[str]:
+def _own_stop(call: Call, options: Options) -> str | list[str]:
+    """One string where it came as one."""
     stops = list(options.stop or ())
-    was_text = is_own and isinstance(call.extra.get("stop"), str)
-    return stops[0] if was_text and len(stops) == 1 else stops
+    return stops[0] if len(stops) == 1 and isinstance(call.extra.get("stop"), str) else stops
+
+
+def _foreign_stop(stops: tuple[str, ...], model: str) -> list[str]:
+    """All of them: other servers take more than OpenAI does."""
+    if len(stops) > _MAX_STOPS and _OPENAI.match(model):
+        message = f"stop: {len(stops)} sequences, at most {_MAX_STOPS} are possible with {model}"
+        raise BadRequest(message, param="stop", code="unsupported_stop")
+    return list(stops)
 
 
 def _output_format(output: OutputFormat, is_own: bool) -> Fields:
     if output.schema is None:
         return {"type": "json_object"}
-    inner: Fields = {"name": output.name or "response"}
+    name = output.name if is_own else _NOT_IN_FORMATS.sub("_", output.name)[:64]
+    inner: Fields = {"name": name or "response"}
     if output.description:
         inner["description"] = output.description
     if output.schema or not is_own:

@@ -14,6 +14,7 @@ import msgspec
 
 from lipstream.canonical import events as e
 from lipstream.canonical.limits import STREAM_LIMITS, StreamLimits
+from lipstream.canonical.seal import UNKNOWN_ORIGIN, Sealer
 from lipstream.errors import FaultKind, UpstreamFault
 from lipstream.framing.faults import fault_in_stream
 from lipstream.framing.sse import BOM, SseSplitter
@@ -42,15 +43,20 @@ class ChatStreamDecoder:
 
     Args:
         new_id: Makes up the random part of an id that the upstream does not give.
+        sealer: Makes the seals of the stream.
     """
 
     def __init__(
-        self, limits: StreamLimits = STREAM_LIMITS, new_id: Callable[[], str] = random_id
+        self,
+        limits: StreamLimits = STREAM_LIMITS,
+        new_id: Callable[[], str] = random_id,
+        sealer: Sealer = UNKNOWN_ORIGIN,
     ) -> None:
         self._limit = limits.sse_event
         self._splitter = SseSplitter(limits.sse_event)
-        self._reader = ChunkReader(new_id)
+        self._reader = ChunkReader(new_id, sealer)
         self._new_id = new_id
+        self._sealer = sealer
         self._is_over = False
         self._is_sse: bool | None = None  # unknown before the first byte that is not blank
         self._body = bytearray()  # what came instead of an event stream
@@ -86,7 +92,7 @@ class ChatStreamDecoder:
             return batch
         if self._is_sse is False:
             self._is_over = True
-            return decode_answer(bytes(self._body), self._new_id)
+            return decode_answer(bytes(self._body), self._new_id, self._sealer)
         frame = self._splitter.end()
         if frame is not None:
             self._read(*frame, batch)
@@ -182,10 +188,12 @@ class ChatStreamDecoder:
             batch.append(e.StreamFailed(fault))
 
 
-def decode_answer(body: bytes, new_id: Callable[[], str] = random_id) -> e.Batch:
+def decode_answer(
+    body: bytes, new_id: Callable[[], str] = random_id, sealer: Sealer = UNKNOWN_ORIGIN
+) -> e.Batch:
     """The events of a whole completion; anything else is a failure."""
     batch: e.Batch = []
-    reader = ChunkReader(new_id)
+    reader = ChunkReader(new_id, sealer)
     try:
         chunk, _ = read_loosely(body)
     except NotAChunk as error:

@@ -5,11 +5,17 @@ may be said to this client, its bytes are passed on as they came. Everything els
 from templates: a chunk costs one encoding of its text. Fields that only chat clients know ride on
 the next chunk of their place: a response's on any, a choice's on one of that choice.
 
+Reasoning is told in both of its fields, ``reasoning_content`` (DeepSeek, vLLM, most clients) and
+``reasoning`` (OpenRouter, newer vLLM): each is all that some clients look at, those that know both
+take one of them, and the text is encoded once. Its seals, where they are of another protocol, are
+written as :mod:`.seals` says.
+
 A client that declared the legacy ``functions`` is told its first call in the legacy way.
 """
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping
 
 from lipstream.canonical import events as e
@@ -18,6 +24,7 @@ from lipstream.canonical.problem import Problem
 from lipstream.canonical.usage import Usage
 from lipstream.framing.sse import encode_json, encode_sse, escape_line_ends
 from lipstream.protocols.openai_chat.errors import encode_problem
+from lipstream.protocols.openai_chat.seals import SealWriter, packed_fields
 from lipstream.protocols.openai_chat.usage import encode_usage
 from lipstream.protocols.openai_chat.wire import (
     CHUNK,
@@ -61,6 +68,7 @@ class ChatStreamEncoder:
         self._choice_fields: dict[int, Fields] = {}
         self._customs: set[tuple[int, int]] = set()
         self._media: dict[int, int] = {}
+        self._seals: defaultdict[int, SealWriter] = defaultdict(SealWriter)
         self._usage: Usage | None = None
         self._is_usage_told = False
 
@@ -165,6 +173,7 @@ class ChatStreamEncoder:
         return self._chunk(event.choice, delta, _logprobs("content", event.logprobs))
 
     def _on_reasoning(self, event: e.ReasoningDelta) -> bytes:
+        self._seals[event.choice].length += len(event.text)
         text = encode_json(event.text)
         return self._chunk(event.choice, b'"reasoning_content":%b,"reasoning":%b' % (text, text))
 
@@ -194,6 +203,20 @@ class ChatStreamEncoder:
             delta = b'"tool_calls":[{"index":%d,"function":{"arguments":%b}}]' % (event.index, text)
         return self._chunk(event.choice, delta)
 
+    def _on_call_end(self, event: e.ToolCallFinished) -> bytes:
+        """The piece has the members that strict clients ask of every one."""
+        fields = packed_fields(event.seal)
+        if not fields or (self._is_legacy and event.index == 0):
+            return b""
+        is_custom = (event.choice, event.index) in self._customs
+        inner = {"custom": {"input": ""}} if is_custom else {"function": {"arguments": ""}}
+        piece = {"index": event.index, **inner, **fields}
+        return self._chunk(event.choice, _members({"tool_calls": [piece]}))
+
+    def _on_part_end(self, event: e.PartFinished) -> bytes:
+        fields = self._seals[event.choice].end(event.seal) if event.kind == "reasoning" else {}
+        return self._chunk(event.choice, _members(fields)) if fields else b""
+
     def _on_media(self, event: e.Media) -> bytes:
         if event.kind == "audio":
             audio = {"id": event.id, "data": event.url, "transcript": event.transcript}
@@ -210,7 +233,7 @@ class ChatStreamEncoder:
         return self._chunk(event.choice, b"", finish=encode_json(word))
 
     def _on_extra(self, event: e.Extra) -> bytes:
-        """What another dialect knows is left out."""
+        """What another dialect knows is left out, and so is a part that chat does not have."""
         if event.dialect != NAME:
             return b""
         fields = dict(event.fields)
@@ -219,7 +242,7 @@ class ChatStreamEncoder:
             self._fields.update((k, v) for k, v in fields.items() if k not in _STICKY)
         elif event.scope == "choice":
             self._choice_fields.setdefault(event.choice, {}).update(fields)
-        else:
+        elif event.scope == "delta":
             logprobs = fields.pop("logprobs", None)
             more = b"" if logprobs is None else b'"logprobs":%b,' % encode_json(logprobs)
             return self._chunk(event.choice, _members(fields), more)
@@ -313,6 +336,8 @@ _ENCODERS: dict[type[e.Event], Callable[..., bytes]] = {
     e.RefusalDelta: ChatStreamEncoder._on_refusal,
     e.ToolCallStarted: ChatStreamEncoder._on_tool_call,
     e.ToolCallDelta: ChatStreamEncoder._on_arguments,
+    e.ToolCallFinished: ChatStreamEncoder._on_call_end,
+    e.PartFinished: ChatStreamEncoder._on_part_end,
     e.Media: ChatStreamEncoder._on_media,
     e.UsageReported: ChatStreamEncoder._on_usage,
     e.Extra: ChatStreamEncoder._on_extra,

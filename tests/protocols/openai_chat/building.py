@@ -68,8 +68,8 @@ def checked(events: list[e.Event]) -> list[e.Event]:
 
 
 def content(events: Iterable[e.Event]) -> list[e.Event]:
-    """What is between the message's start and its end."""
-    frames = (e.Started, e.MessageStarted, e.MessageFinished, e.Finished)
+    """What is between the message's start and its end, but for the ends of reasoning."""
+    frames = (e.Started, e.MessageStarted, e.PartFinished, e.MessageFinished, e.Finished)
     return [event for event in events if not isinstance(event, frames)]
 
 

@@ -12,7 +12,6 @@ from lipstream.canonical.call import Tool
 from lipstream.canonical.collect import Answer, Choice
 from lipstream.canonical.events import FinishReason
 from lipstream.canonical.usage import Usage
-from lipstream.framing.json_fields import merge_fields
 from lipstream.protocols.openai_chat import ChatServer
 from lipstream.protocols.openai_chat.pieces import join_pieces
 from tests.protocols.openai_chat.building import (
@@ -268,11 +267,3 @@ def test_joining_stops_at_some_depth() -> None:
     for _ in range(40):
         joined = joined["x"]
     assert joined == {"b": 2}
-
-
-def test_merging_keeps_what_is_known() -> None:
-    """At every level."""
-    known = {"a": 1, "b": {"c": 2}, "d": [1]}
-    more = {"a": 9, "b": {"c": 9, "e": 3}, "d": {"x": 1}, "f": 4}
-    assert merge_fields(known, more) == {"a": 1, "b": {"c": 2, "e": 3}, "d": [1], "f": 4}
-    assert known == {"a": 1, "b": {"c": 2}, "d": [1]}

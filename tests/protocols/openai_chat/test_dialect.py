@@ -20,6 +20,7 @@ def test_both_roles_fit_their_interfaces() -> None:
     client: ClientDialect = CLIENT
     assert server.name == client.name == "openai_chat"
     assert client.path("any", is_streaming=True) == "/chat/completions"
+    assert list(client.headers(SERVER.decode_request(REQUEST))) == []
 
 
 def test_exchange_passes_through_both_roles() -> None:

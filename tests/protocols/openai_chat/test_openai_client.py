@@ -12,7 +12,8 @@ from openai.types.chat import ChatCompletion, ChatCompletionChunk
 from lipstream.canonical import events as e
 from lipstream.canonical.collect import Answer
 from lipstream.canonical.events import FinishReason
-from lipstream.canonical.parts import Refusal, Text, ToolCall
+from lipstream.canonical.parts import Reasoning, Refusal, Text, ToolCall
+from lipstream.canonical.seal import Seal
 from lipstream.canonical.usage import Usage
 from lipstream.protocols.openai_chat import ChatServer
 from tests.protocols.openai_chat.building import (
@@ -31,6 +32,7 @@ EVENTS: list[e.Event] = [
     e.MessageStarted(),
     e.MessageStarted(1),
     e.ReasoningDelta("hm"),
+    e.PartFinished("reasoning", Seal("anthropic_messages", "sig")),
     e.TextDelta("hi ", 0, ({"token": "hi ", "logprob": -0.5, "bytes": None, "top_logprobs": []},)),
     e.TextDelta("there", 0, ()),
     e.TextDelta("two", 1),
@@ -39,7 +41,7 @@ EVENTS: list[e.Event] = [
     e.ToolCallStarted(1, "b", "g"),
     e.ToolCallDelta(1, "{}"),
     e.ToolCallDelta(0, ":1}"),
-    e.ToolCallFinished(0),
+    e.ToolCallFinished(0, seal=Seal("gemini", "sig")),
     e.ToolCallFinished(1),
     e.MessageFinished(FinishReason.TOOL_CALLS),
     e.RefusalDelta("no", 1),
@@ -91,6 +93,26 @@ def test_client_reads_a_stream() -> None:
     assert found.choices[0].logprobs.content[0].token == "hi "
     assert (found.usage.prompt_tokens, found.usage.completion_tokens) == (3, 4)
     assert (found.id, found.model, found.system_fingerprint) == ("c1", "m", "f")
+
+
+@pytest.mark.parametrize("is_streaming", [True, False])
+def test_client_brings_seals_back(is_streaming: bool) -> None:
+    """A client that sends the message it got as a part of its next request, as its users do."""
+    body = chat_body()
+    if is_streaming:
+        message = accumulated(encoder().encode(EVENTS)).choices[0].message
+    else:
+        message = ChatCompletion.model_validate(chat_body()).choices[0].message
+    request = {"model": body["model"], "messages": [message.model_dump(exclude_none=True)]}
+    parts = ChatServer().decode_request(json.dumps(request).encode()).messages[0].parts
+    assert Reasoning("hm", Seal("anthropic_messages", "sig")) in parts
+    calls = [part for part in parts if isinstance(part, ToolCall)]
+    assert [call.seal for call in calls] == [Seal("gemini", "sig"), None]
+
+
+def chat_body() -> Any:
+    """The events in one body."""
+    return json.loads(ChatServer().encode_answer(fold(EVENTS), chat_call()))
 
 
 def test_client_reads_a_whole_answer() -> None:

@@ -11,10 +11,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lipstream.canonical import events as e
+from lipstream.canonical.collect import Answer
 from lipstream.canonical.events import FinishReason
+from lipstream.canonical.parts import Part, Reasoning
+from lipstream.canonical.seal import Seal
 from lipstream.canonical.usage import Usage
 from lipstream.errors import UpstreamFault
 from lipstream.protocols.openai_chat import ChatServer
+from lipstream.protocols.openai_chat.pieces import join_pieces
 from tests.protocols.openai_chat.building import (
     chat_call,
     chunk,
@@ -86,7 +90,22 @@ def streams(draw: st.DrawFn) -> list[e.Event]:
 @given(streams())
 def test_written_stream_reads_back(events: list[e.Event]) -> None:
     """Decoding what was encoded gives the events of every choice in their order."""
-    assert by_choice(decode(encoder().encode(events))) == by_choice(events)
+    assert by_choice(decode(encoder().encode(events))) == by_choice(normalised(events))
+
+
+def normalised(events: list[e.Event]) -> list[e.Event]:
+    """With the ends of reasoning, which chat has no event for."""
+    found: list[e.Event] = []
+    thinking: set[int] = set()
+    for event in events:
+        choice = getattr(event, "choice", -1)
+        if isinstance(event, e.ReasoningDelta):
+            thinking.add(choice)
+        elif choice in thinking and not isinstance(event, e.Extra):
+            thinking.discard(choice)
+            found.append(e.PartFinished("reasoning", Seal("openai_chat", ""), choice))
+        found.append(event)
+    return found
 
 
 def by_choice(events: list[e.Event]) -> list[e.Event]:
@@ -108,6 +127,37 @@ def test_passing_on_and_writing_anew_say_the_same(events: list[e.Event]) -> None
     """A second proxy passes on what the first one wrote, byte by byte."""
     body = encoder().encode(events)
     assert encoder().encode(decode(body)) == body
+
+
+@given(streams())
+def test_reasoning_of_another_protocol_comes_back_as_it_was(events: list[e.Event]) -> None:
+    """Its text, cut where it was cut, with its seals, from a stream and from a whole answer."""
+    sealed = [
+        event.changed(seal=Seal("x", str(place), "b:m"))
+        if isinstance(event, e.PartFinished)
+        else event
+        for place, event in enumerate(normalised(events))
+    ]
+    streamed = {choice.index: choice for choice in fold(decode(encoder().encode(sealed))).choices}
+    for choice in fold(sealed).choices:
+        body = ChatServer().encode_answer(Answer("c1", "m", 1, (choice,), None), chat_call())
+        expected = reasoning(choice.parts)
+        assert brought_back(json.loads(body)["choices"][0]["message"]) == expected
+        texts = "".join(text for text, _ in expected)
+        pieces = join_pieces(streamed[choice.index].pieces)
+        assert brought_back({"reasoning": texts, **pieces}) == expected
+
+
+def reasoning(parts: tuple[Part, ...]) -> list[tuple[str, Seal | None]]:
+    """The texts and seals of reasoning."""
+    return [(part.text, part.seal) for part in parts if isinstance(part, Reasoning)]
+
+
+def brought_back(message: dict[str, Any]) -> list[tuple[str, Seal | None]]:
+    """The reasoning of a client's request that holds a message as it was told."""
+    request = {"messages": [{"content": "", **message, "role": "assistant"}]}
+    (turn,) = ChatServer().decode_request(json.dumps(request).encode()).messages
+    return reasoning(turn.parts)
 
 
 @given(streams())

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import json
 from collections import Counter
 from typing import Any
 
 from lipstream.canonical import events as e
+from lipstream.canonical.call import Message, Role
 from lipstream.canonical.collect import Answer, Choice
-from lipstream.canonical.parts import Audio, Image, Reasoning, Refusal, Text, ToolCall
-from lipstream.protocols.openai_chat import ChatServer
+from lipstream.canonical.parts import Audio, Image, Part, Reasoning, Refusal, Text, ToolCall
+from lipstream.canonical.seal import packed, unpacked
+from lipstream.protocols.openai_chat import CLIENT, ChatServer
 from lipstream.protocols.openai_chat.pieces import join_pieces
 from lipstream.protocols.openai_chat.stream_decode import ChatStreamDecoder
 from tests.protocols.openai_chat.building import (
@@ -144,3 +147,35 @@ def test_whole_completion_in_place_of_a_stream_is_read_for_every_provider() -> N
             decoder = ChatStreamDecoder(new_id=counter())
             events = checked(decoder.feed(exchange.body) + decoder.end())
             assert events == decode_whole(exchange.body), exchange.name
+
+
+def test_recorded_reasoning_comes_back_through_other_protocols_clients() -> None:
+    """Its text and details, as the provider sent them, to the provider."""
+    kinds: Counter[str] = Counter()
+    for exchange, events in answered():
+        answer = fold(events)
+        if exchange.is_stream or not answer.choices or not mentions_reasoning(answer.choices[0]):
+            continue
+        told = json.loads(exchange.body)["choices"][0]["message"]
+        parts = tuple(carried(part) for part in answer.choices[0].parts)
+        call = chat_call(dialect="other", messages=(Message(Role.ASSISTANT, parts),))
+        (sent,) = json.loads(CLIENT.encode_request(call, "m", is_streaming=False))["messages"]
+        if not isinstance(told.get("content"), list):  # Mistral has its reasoning among the content
+            text = told.get("reasoning_content") or told.get("reasoning") or None
+            assert sent.get("reasoning_content") == text, exchange.name
+        assert sent.get("reasoning_details") == told.get("reasoning_details"), exchange.name
+        kinds["details" if "reasoning_details" in sent else "text"] += 1
+    assert kinds["details"] > 10
+    assert kinds["text"] > 20
+
+
+def mentions_reasoning(choice: Choice) -> bool:
+    """Whether any of its parts is."""
+    return any(isinstance(part, Reasoning) for part in choice.parts)
+
+
+def carried(part: Part) -> Part:
+    """A part as it comes back from a client that had the seal packed."""
+    if isinstance(part, Reasoning) and part.seal is not None:
+        return Reasoning(part.text, unpacked(packed(part.seal)))
+    return part

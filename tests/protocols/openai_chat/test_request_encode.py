@@ -1,4 +1,4 @@
-"""Requests to chat upstreams: of chat clients as they came, of others as most servers take them."""
+"""Requests of chat clients to chat upstreams: written as they came."""
 
 from __future__ import annotations
 
@@ -9,39 +9,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lipstream.canonical.call import Call, Message, Role, Tool, ToolChoice, ToolMode
+from lipstream.canonical.call import Call, Message, Role, ToolChoice, ToolMode
+from lipstream.canonical.losses import losses
 from lipstream.canonical.options import Options, OutputFormat
-from lipstream.canonical.parts import (
-    Audio,
-    File,
-    Image,
-    Opaque,
-    Part,
-    Reasoning,
-    Refusal,
-    Text,
-    ToolCall,
-    ToolResult,
-)
+from lipstream.canonical.parts import Opaque, Reasoning, Text
 from lipstream.canonical.seal import Seal
 from lipstream.errors import BadRequest
 from lipstream.protocols.openai_chat import CLIENT, SERVER
 from tests.recordings import exchanges
-
-ASK = Message(Role.USER, (Text("hi"),))
-
-
-def written(model: str = "m", *, is_streaming: bool = False, **fields: Any) -> dict[str, Any]:
-    """The body for a call of another dialect."""
-    call = Call(**{"dialect": "gemini", "model": "x", "messages": (ASK,), **fields})
-    body = json.loads(CLIENT.encode_request(call, model, is_streaming=is_streaming))
-    assert isinstance(body, dict)
-    return body
-
-
-def messages(*given: Message) -> Any:
-    """How these messages are written."""
-    return written(messages=given)["messages"]
 
 
 def round_trip(request: Any, *, is_streaming: bool = False) -> Any:
@@ -49,8 +24,6 @@ def round_trip(request: Any, *, is_streaming: bool = False) -> Any:
     call = SERVER.decode_request(json.dumps(request).encode())
     return json.loads(CLIENT.encode_request(call, call.model, is_streaming=is_streaming))
 
-
-# ---------------------------------------------------------------- chat to chat
 
 TEXTS = st.text(max_size=8)
 NAMES = st.sampled_from(["f", "g", "h_1"])
@@ -258,218 +231,76 @@ def test_changed_options_count_over_what_came() -> None:
     }
 
 
-# ---------------------------------------------------------------- from other dialects
+def test_tools_that_the_proxy_restricts_are_not_shown() -> None:
+    """Where a stage chose among them; what the client said itself is written as it came."""
+    tools = [{"type": "function", "function": {"name": name}} for name in "fg"]
+    allowed = {
+        "type": "allowed_tools",
+        "allowed_tools": {"mode": "auto", "tools": [{**tools[0]}]},
+    }
+    request = {"model": "m", "messages": [{"role": "user", "content": "hi"}], "tools": tools}
+    assert round_trip({**request, "tool_choice": allowed})["tools"] == tools
+    call = SERVER.decode_request(json.dumps(request).encode())
+    changed = call.changed(tool_choice=ToolChoice(ToolMode.ANY, ("g",)))
+    body = json.loads(CLIENT.encode_request(changed, "m", is_streaming=False))
+    assert (body["tools"], body["tool_choice"]) == (tools[1:], "required")
 
 
-def test_foreign_extras_are_left_out() -> None:
-    """At every level."""
-    extra = {"x": 1}
-    call = ToolCall("a", "f", "{}", extra=extra)
-    body = written(
-        messages=(
-            Message(Role.USER, (Text("hi", extra=extra), Image("u", extra=extra)), extra=extra),
-            Message(Role.ASSISTANT, (call,), extra=extra),
-            Message(Role.TOOL, (ToolResult("a", (Text("1", extra=extra),), "f", extra=extra),)),
-        ),
-        tools=(Tool("f", "", {}, extra=extra),),
-        tool_choice=ToolChoice(ToolMode.AUTO, extra=extra),
-        extra=extra,
+def test_reasoning_that_a_stage_added_is_written_where_chat_has_it() -> None:
+    """Unless it is another protocol's, whose seal would be refused."""
+    parts = (
+        Reasoning("a"),
+        Reasoning("b", Seal("anthropic_messages", "s")),
+        Opaque("x", {}),
+        Text("t"),
     )
-    assert b'"x"' not in json.dumps(body).encode()
+    call = Call(dialect="openai_chat", model="m", messages=(Message(Role.ASSISTANT, parts),))
+    body = json.loads(CLIENT.encode_request(call, "m", is_streaming=False))
+    assert body["messages"] == [{"role": "assistant", "reasoning_content": "a", "content": "t"}]
 
 
-@pytest.mark.parametrize(
-    ("parts", "expected"),
-    [
-        ((), ""),
-        ((Text("a"),), "a"),
-        ((Text("a"), Text("b")), [{"type": "text", "text": "a"}, {"type": "text", "text": "b"}]),
-        ((Image("u", "low"),), [{"type": "image_url", "image_url": {"url": "u", "detail": "low"}}]),
-        ((Audio("QQ", "wav"),),
-         [{"type": "input_audio", "input_audio": {"data": "QQ", "format": "wav"}}]),
-        ((File("d", name="n"),), [{"type": "file", "file": {"file_data": "d", "filename": "n"}}]),
-        ((File(url="https://x"),), [{"type": "file", "file": {"file_data": "https://x"}}]),
-        ((File(id="i"), ToolCall("a", "f", "")), [{"type": "file", "file": {"file_id": "i"}}]),
-    ],
-)  # fmt: skip
-def test_questions_are_written_in_parts(parts: tuple[Part, ...], expected: Any) -> None:
-    """A single text as a plain string; system messages stay where they are."""
-    system = Message(Role.SYSTEM, (Text("s"),))
-    assert messages(Message(Role.USER, parts, "n"), system) == [
-        {"role": "user", "content": expected, "name": "n"},
-        {"role": "system", "content": "s"},
-    ]
+EVERYTHING = {
+    "audio": {"voice": "alloy", "format": "wav"},
+    "logit_bias": {"50256": -100},
+    "modalities": ["text", "audio"],
+    "moderation": {"x": 1},
+    "prediction": {"type": "content", "content": "x"},
+    "prompt_cache_key": "k",
+    "prompt_cache_retention": "24h",
+    "safety_identifier": "s",
+    "store": True,
+    "suffix": "s",
+    "web_search_options": {"search_context_size": "low"},
+}
 
 
-CALL = ToolCall("a", "f", "{}")
-WRITTEN = {"id": "a", "type": "function", "function": {"name": "f", "arguments": "{}"}}
+def test_fields_of_openai_alone_pass_and_are_told_of_elsewhere() -> None:
+    """Nothing of a request is lost in silence."""
+    request = {"model": "m", "messages": [{"role": "user", "content": "hi"}], **EVERYTHING}
+    assert round_trip(request) == request
+    call = SERVER.decode_request(json.dumps(request).encode())
+    assert losses(call, "anthropic_messages", CLIENT.support) == sorted(EVERYTHING)
+    assert losses(call, "openai_chat", CLIENT.support) == []
 
 
-@pytest.mark.parametrize(
-    ("parts", "expected"),
-    [
-        ((), {"content": ""}),
-        ((Text("a"), Text("b")), {"content": "ab"}),
-        ((CALL,), {"content": None, "tool_calls": [WRITTEN]}),
-        ((Text("a"), CALL), {"content": "a", "tool_calls": [WRITTEN]}),
-        ((ToolCall("a", "f", "x", "custom"),),
-         {"content": None,
-          "tool_calls": [{"id": "a", "type": "custom", "custom": {"name": "f", "input": "x"}}]}),
-        ((Reasoning("hm", Seal("anthropic_messages", "sig")), Text("a")), {"content": "a"}),
-        ((Reasoning("hm", Seal("openai_chat", "")), Text("a")),
-         {"content": "a", "reasoning_content": "hm"}),
-        ((Opaque("anthropic", {"x": 1}), Text("a")), {"content": "a"}),
-        ((Refusal("no"),), {"content": "", "refusal": "no"}),
-        ((Text("a"), Image("u")),
-         {"content": [{"type": "text", "text": "a"},
-                      {"type": "image_url", "image_url": {"url": "u"}}]}),
-    ],
-)  # fmt: skip
-def test_answers_of_earlier_turns_are_written(parts: tuple[Part, ...], expected: Any) -> None:
-    """Reasoning goes back only to where it came from."""
-    assert messages(Message(Role.ASSISTANT, parts)) == [{"role": "assistant", **expected}]
-
-
-@pytest.mark.parametrize(
-    ("content", "expected"),
-    [
-        ((), ""),
-        ((Text("a"), Text("b")), "a\nb"),
-        ((Text("a"), Image("u")),
-         [{"type": "text", "text": "a"}, {"type": "image_url", "image_url": {"url": "u"}}]),
-    ],
-)  # fmt: skip
-def test_tool_results_are_plain_text_where_they_can_be(
-    content: tuple[Part, ...], expected: Any
-) -> None:
-    """One message for each result."""
-    results = (ToolResult("a", content, "f"), ToolResult("b", ()))
-    assert messages(Message(Role.TOOL, results)) == [
-        {"role": "tool", "tool_call_id": "a", "content": expected},
-        {"role": "tool", "tool_call_id": "b", "content": ""},
-    ]
-
-
-def test_part_that_only_another_protocol_knows_is_refused_in_a_question() -> None:
-    """Leaving it out would change what is asked."""
-    with pytest.raises(BadRequest, match="cannot be sent") as caught:
-        messages(Message(Role.USER, (Text("a"), Opaque("anthropic", {}))))
-    assert caught.value.param == "messages[0].content[1]"
-
-
-def test_own_parts_of_unknown_kinds_are_written_in_any_call() -> None:
-    """They are this protocol's."""
-    part = Opaque("openai_chat", {"type": "video_url"})
-    assert messages(Message(Role.USER, (part,)))[0]["content"] == [{"type": "video_url"}]
-    assert messages(Message(Role.ASSISTANT, (part,)))[0]["content"] == [{"type": "video_url"}]
-
-
-def test_tools_are_written() -> None:
-    """Custom tools too; a tool that runs at another provider is refused."""
-    tools = (Tool("f", "d", {"type": "object"}, True), Tool("c", "d", type="custom"))
-    assert written(tools=tools)["tools"] == [
-        {
-            "type": "function",
-            "function": {
-                "name": "f",
-                "description": "d",
-                "parameters": {"type": "object"},
-                "strict": True,
-            },
-        },
-        {"type": "custom", "custom": {"name": "c", "description": "d"}},
-    ]
-    with pytest.raises(BadRequest, match="does not exist") as caught:
-        written(tools=(*tools, Tool("", type="web_search")))
-    assert caught.value.param == "tools[2]"
-
-
-@pytest.mark.parametrize(
-    ("choice", "expected"),
-    [
-        (ToolChoice(ToolMode.AUTO), "auto"),
-        (ToolChoice(ToolMode.NONE, ("f",)), "none"),
-        (ToolChoice(ToolMode.ANY), "required"),
-        (ToolChoice(ToolMode.NAMED, ("f",)), {"type": "function", "function": {"name": "f"}}),
-        (ToolChoice(ToolMode.NAMED, ("c",)), {"type": "custom", "custom": {"name": "c"}}),
-        (ToolChoice(ToolMode.NAMED), "required"),
-        (
-            ToolChoice(ToolMode.ANY, ("f",)),
+def test_other_ways_to_say_the_same_are_no_losses() -> None:
+    """The newer limit, a single stop sequence, legacy tools, and reasoning of earlier turns."""
+    function = {"name": "f", "parameters": {"type": "object"}}
+    request = {
+        "model": "m",
+        "messages": [
+            {"role": "user", "content": [{"type": "text", "text": "hi"}]},
             {
-                "type": "allowed_tools",
-                "allowed_tools": {
-                    "mode": "required",
-                    "tools": [{"type": "function", "function": {"name": "f"}}],
-                },
+                "role": "assistant",
+                "reasoning": "hm",
+                "function_call": {**function, "arguments": ""},
             },
-        ),
-    ],
-)
-def test_tool_choices_are_written(choice: ToolChoice, expected: Any) -> None:
-    """Only where there are tools."""
-    tools = (Tool("f"), Tool("c", type="custom"))
-    assert written(tools=tools, tool_choice=choice)["tool_choice"] == expected
-    assert "tool_choice" not in written(tool_choice=choice)
-
-
-def test_options_that_servers_share_are_written() -> None:
-    """Others would be refused by OpenAI, or mean something else."""
-    options = Options(
-        temperature=0.5, top_p=1, top_k=3, seed=1, presence_penalty=0, frequency_penalty=1,
-        reasoning_effort="low", verbosity="low", choices=2, logprobs=True, top_logprobs=1, user="u",
-        stop=("a",), service_tier="x", metadata={"a": "b"}, parallel_tool_calls=True,
-    )  # fmt: skip
-    assert written(options=options) == {
-        "model": "m", "messages": [{"role": "user", "content": "hi"}],
-        "temperature": 0.5, "top_p": 1, "seed": 1, "presence_penalty": 0, "frequency_penalty": 1,
-        "reasoning_effort": "low", "verbosity": "low", "n": 2, "logprobs": True, "top_logprobs": 1,
-        "user": "u", "stop": ["a"],
-    }  # fmt: skip
-    with_tools = written(options=options, tools=(Tool("f"),))
-    assert with_tools["parallel_tool_calls"] is True
-
-
-@pytest.mark.parametrize(
-    ("model", "name"),
-    [
-        ("gpt-4o", "max_tokens"),
-        ("llama-3", "max_tokens"),
-        ("o3-mini", "max_completion_tokens"),
-        ("openai/gpt-5", "max_completion_tokens"),
-    ],
-)
-def test_limit_has_the_name_that_the_model_takes(model: str, name: str) -> None:
-    """OpenAI's newer models refuse the old one, other servers do not know the new one."""
-    body = written(model, options=Options(max_output_tokens=7))
-    assert {key: value for key, value in body.items() if "max" in key} == {name: 7}
-
-
-@pytest.mark.parametrize(
-    ("output", "expected"),
-    [
-        (OutputFormat(), {"type": "json_object"}),
-        (
-            OutputFormat({"type": "object"}),
-            {
-                "type": "json_schema",
-                "json_schema": {"name": "response", "schema": {"type": "object"}},
-            },
-        ),
-        (
-            OutputFormat({}, "n", "d", True),
-            {
-                "type": "json_schema",
-                "json_schema": {"name": "n", "description": "d", "schema": {}, "strict": True},
-            },
-        ),
-    ],
-)
-def test_output_formats_are_written(output: OutputFormat, expected: Any) -> None:
-    """A schema needs a name."""
-    assert written(options=Options(output_format=output))["response_format"] == expected
-
-
-def test_stream_of_another_dialect_asks_for_usage_too() -> None:
-    """Whatever the other dialect's own options were."""
-    body = written(is_streaming=True, extra={"stream_options": {"x": 1}})
-    assert body["stream_options"] == {"include_usage": True}
+        ],
+        "functions": [function],
+        "max_completion_tokens": 5,
+        "max_tokens": 4,
+        "stop": "a",
+        "stream_options": {"include_usage": True},
+    }
+    call = SERVER.decode_request(json.dumps(request).encode())
+    assert losses(call, "anthropic_messages", CLIENT.support) == []
