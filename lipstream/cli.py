@@ -31,7 +31,7 @@ Options = Mapping[str, Any]
 Command = TypeVar("Command", bound=Callable[..., Any])
 
 UPSTREAM = "upstream"
-LOOPBACK = ("127.", "localhost", "::1")
+
 EVERYWHERE = {"0.0.0.0": "127.0.0.1", "::": "::1"}
 
 # Options that are settings by another name.
@@ -331,7 +331,7 @@ def banner(setup: Setup, addresses: Iterable[str]) -> list[tuple[str, str]]:
     rows += [("model", text) for text in hints(setup)]
     rows += [("warning", text) for text in setup.warnings]
     listen = setup.config.server.listen
-    if not listen.host.startswith(LOOPBACK):
+    if not listen.is_loopback:
         rows.append(("warning", f"whoever can reach {listen} can use these backends"))
     return [*rows, ("try", curl(setup, next(iter(addresses), "")))]
 

@@ -58,6 +58,10 @@ class Backend(Protocol):
     def models(self) -> Sequence[str]:
         """Models known without asking; what a list of models shows."""
 
+    @property
+    def prefills(self) -> bool:
+        """Whether its models go on from an assistant message at the end of a call."""
+
     def dropped(self, call: Call) -> Sequence[str]:
         """The fields of the call that its protocol has no place for, for the client to know."""
 
@@ -142,8 +146,8 @@ class ClientDialect(Protocol):
     def path(self, model: str, *, is_streaming: bool) -> str:
         """The request's path below the backend's base URL, with a query where it needs one."""
 
-    def headers(self, call: Call) -> Headers:
-        """The request's headers beside the credential and those of any JSON request."""
+    def headers(self, call: Call | None) -> Headers:
+        """The headers beside the credential and those of any JSON request, for a call or none."""
 
     def encode_request(self, call: Call, model: str, *, is_streaming: bool) -> bytes:
         """The request's body.

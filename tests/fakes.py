@@ -95,6 +95,7 @@ class Opening:
     closes: int = 0
     closed_at: float | None = None
     was_cancelled_opening: bool = False
+    has_answered: bool = False
 
 
 class FakeUpstream:
@@ -131,8 +132,9 @@ class FakeBackend:
 
     models: Sequence[str] = ()
 
-    def __init__(self, id: str, *scripts: Script) -> None:
+    def __init__(self, id: str, *scripts: Script, prefills: bool = False) -> None:
         self.id = id
+        self.prefills = prefills
         self.scripts = list(scripts)
         self.ledger: list[Opening] = []
 
@@ -153,7 +155,11 @@ class FakeBackend:
             raise
         if script.refusal is not None:
             raise script.refusal
+        opening.has_answered = True
         return FakeUpstream(script, opening)
+
+
+Given = Script | tuple[Script, ...] | FakeBackend  # what a backend is made of
 
 
 class FakeDelivery:
@@ -177,6 +183,7 @@ class FakeDelivery:
             self.events += batch
             self.arrivals += [trio.current_time()] * len(batch)
             self.events_sent += len(batch)
+            await trio.lowlevel.checkpoint()  # as every write is
 
     async def fail(self, error: LipstreamError) -> None:
         """Notes the error."""
@@ -221,7 +228,7 @@ class Run:
 
 async def run_exchange(
     selector: str,
-    scripts: Mapping[str, Script | tuple[Script, ...]],
+    scripts: Mapping[str, Given],
     policy: Policy | None = None,
     *,
     leaves_after: float | None = None,
@@ -229,10 +236,7 @@ async def run_exchange(
     call: Call | None = None,
 ) -> Run:
     """Runs one exchange against fake backends, and checks what must hold for every exchange."""
-    backends = {
-        name: FakeBackend(name, *(s if isinstance(s, tuple) else (s,)))
-        for name, s in scripts.items()
-    }
+    backends = {name: _backend(name, given) for name, given in scripts.items()}
     witness, delivery = Witness(), FakeDelivery()
     executor = Executor(backends, [witness])
     live = executor.begin(call or make_call(), make_route(selector, policy), time_limit=time_limit)
@@ -241,9 +245,16 @@ async def run_exchange(
             nursery.start_soon(_leave, live, leaves_after)
         record = await executor.run(live, delivery)
         nursery.cancel_scope.cancel()
+    assert not any(executor.live.open_upstreams.values())
     run = Run(record, delivery, backends, witness)
     check_invariants(run)
     return run
+
+
+def _backend(name: str, given: Given) -> FakeBackend:
+    if isinstance(given, FakeBackend):
+        return given
+    return FakeBackend(name, *(given if isinstance(given, tuple) else (given,)))
 
 
 async def _leave(live: LiveExchange, after: float) -> None:
@@ -258,7 +269,11 @@ def check_invariants(run: Run) -> None:
     assert sorted(run.witness.attempts, key=lambda a: a.number) == list(attempts)
     assert [a.number for a in attempts] == list(range(1, len(attempts) + 1))
     assert len(attempts) == len(run.openings())
-    owners = [a for a in attempts if a.committed_at is not None]
-    assert [a.number for a in owners] == ([] if record.winner is None else [record.winner])
+    owners = sorted(
+        (a for a in attempts if a.committed_at is not None), key=lambda a: a.committed_at or 0.0
+    )
+    assert [a.number for a in owners[-1:]] == ([] if record.winner is None else [record.winner])
+    assert all(a.rescue for a in owners[1:])
+    assert len(owners) <= 3
     for opening in run.openings():
-        assert opening.was_cancelled_opening or opening.closes <= 1
+        assert opening.closes == int(opening.has_answered)

@@ -6,9 +6,10 @@ import httpx
 import pytest
 import trio
 
-from lipstream.canonical.policy import CommitPoint, Policy
+from lipstream.canonical.policy import CommitPoint, Policy, Recovery
+from lipstream.canonical.price import Price, Tariff
 from lipstream.canonical.secret import Secret
-from lipstream.compose import Runtime, Setup, build, listed_models, resolve
+from lipstream.compose import Runtime, Setup, build, declared_in, listed_models, resolve
 from lipstream.config.load import load_config
 from lipstream.config.schema import Config, HttpEntry
 from lipstream.emulators.emulator import Emulator
@@ -127,7 +128,10 @@ def test_policy_is_the_routing_section() -> None:
     """With the keep-alive that the server section sets."""
     made = setup(
         "routing: {max_attempts: 5, deadline: 60, idle: 5, patience: off, hedge_ratio: 0.5,"
-        " commit: text, retry: same_first, max_wait: 1, echo_alias: true, early_headers: true}\n"
+        " commit: text, retry: same_first, max_wait: 1, echo_alias: true, early_headers: true,"
+        " race_side_effects: true, resume: twice}\n"
+        "stream_recovery: {auto_resume: {enabled: true, idle_timeout: 2, grace_period: 1s,"
+        " emit_warning: false}}\n"
         "server: {keepalive: 3}"
     )
     assert made.policy == Policy(
@@ -136,13 +140,37 @@ def test_policy_is_the_routing_section() -> None:
         idle=5.0,
         patience=None,
         hedge_ratio=0.5,
+        race_side_effects=True,
         commit=CommitPoint.TEXT,
         same_first=True,
         max_wait=1.0,
         echo_alias=True,
         early_headers=True,
         keepalive=3.0,
+        resume=2,
+        recovery=Recovery(idle=3.0, warns=False),
     )
+
+
+def test_policy_knows_what_backends_charge() -> None:
+    """For the records: the prices of the file, and what is known of the provider."""
+    made = setup("backends: {openai: {api_key: k, prices: {m: {input: 1, output: 2}}}, stub: }")
+    assert made.policy.tariffs == {
+        "openai": Tariff(prices={"m": Price(input=1, output=2)}, cancel_stops_billing=True),
+        "stub": Tariff(cancel_stops_billing=True),
+    }
+
+
+def test_labels_show_what_the_configuration_spells_out() -> None:
+    """Declared models, and the routes of aliases, of the default and of each of these models."""
+    made = setup(
+        "backends: {s: {kind: stub, models: [a, 'x|']}, t: {kind: stub}}\n"
+        "routing: {default_route: 's:m | t:m'}\n"
+        "aliases: [{pattern: '^q$', replacement: 's:m ! t:m'}]"
+    )
+    declared = declared_in(made)
+    assert declared.models == {"s:a", "s:x|"}
+    assert declared.routes == {"s:a", "s:m|t:m", "s:m!t:m"}
 
 
 def test_models_are_listed_by_the_name_that_reaches_them() -> None:
@@ -237,6 +265,21 @@ async def test_upstream_words_are_told_only_if_allowed(
         _, serving = await start(nursery, text)
         answer = await ask(serving, "m")
         assert ("said the upstream" in answer.text) is is_told
+
+
+@pytest.mark.parametrize(("enabled", "status"), [("", 200), ("true", 200), ("false", 404)])
+async def test_metrics_are_served_unless_switched_off(
+    enabled: str, status: int, nursery: trio.Nursery
+) -> None:
+    """On a loopback address, in the text format that Prometheus reads."""
+    _, serving = await start(nursery, f"{STUBS}observability: {{metrics: {{enabled: {enabled}}}}}")
+    await ask(serving, "a:m")
+    async with httpx.AsyncClient(transport=Transport(), base_url=serving.addresses[0]) as client:
+        page = await client.get("/metrics")
+    assert page.status_code == status
+    if status == 200:
+        assert page.headers["content-type"].startswith("text/plain; version=")
+        assert 'lipstream_upstream_open{backend="a"} 0.0' in page.text
 
 
 async def test_models_and_readiness_are_served(nursery: trio.Nursery) -> None:

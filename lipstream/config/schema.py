@@ -12,18 +12,20 @@ from collections.abc import Mapping
 import attrs
 
 from lipstream.canonical.limits import CALL_LIMITS
-from lipstream.canonical.policy import CommitPoint, Policy
+from lipstream.canonical.policy import CommitPoint, Policy, Recovery
 from lipstream.canonical.secret import Secret
 from lipstream.config.values import (
     Address,
     BackendId,
     Bytes,
     Count,
+    Dollars,
     HeaderName,
     Number,
     Patience,
     Pause,
     Port,
+    Resumes,
     Seconds,
     Share,
     Url,
@@ -48,6 +50,13 @@ class TransportKind(enum.Enum):
 
     NATIVE = "native"  # ours: HTTP/1.1, fast
     HTTPX = "httpx"  # for HTTP proxies and HTTP/2
+
+
+class PostOutput(enum.Enum):
+    """What becomes of an answer that broke off."""
+
+    FINISH_WITH_WARNING = "finish_with_warning"
+    FAIL = "fail"  # as without any recovery
 
 
 class LogLevel(enum.Enum):
@@ -97,16 +106,36 @@ class ServerSection:
 
 
 @attrs.frozen(kw_only=True)
+class PriceEntry:
+    """The price of one model, in US dollars per million tokens.
+
+    Attributes:
+        cache_read: Of the prompt's tokens that the provider had in its cache; else as ``input``.
+        cache_write: Of those that it put there; else as ``input``.
+    """
+
+    input: Dollars
+    output: Dollars
+    cache_read: Dollars | None = None
+    cache_write: Dollars | None = None
+
+
+@attrs.frozen(kw_only=True)
 class BackendEntry:
     """What backends of every kind have in common.
 
     Attributes:
         kind: By default the backend's id, where that is a known kind.
         models: Shown in the list of models; a client may ask for them by their bare name.
+        prices: By model, ``*`` standing for anything (``gpt-4o*``); the first that fits counts.
+        cancel_stops_billing: Whether an answer that is given up is charged only as far as it had
+            come; by default what is known of the provider.
     """
 
     kind: str = ""
     models: tuple[str, ...] = ()
+    prices: Mapping[str, PriceEntry] = attrs.field(factory=dict)
+    cancel_stops_billing: bool | None = None
 
 
 @attrs.frozen(kw_only=True)
@@ -120,6 +149,8 @@ class HttpEntry(BackendEntry):
         proxy: URL of an HTTP proxy, possibly with a password in it; for ``transport: httpx``.
         http2: Offer HTTP/2 to https servers; for ``transport: httpx``.
         connect_timeout: For name lookup, TCP and TLS together.
+        prefill: Whether its models go on from an assistant message at the end of the messages, and
+            say only what is new; by default as is known of the provider. For ``routing.resume``.
     """
 
     base_url: Url | None = None
@@ -129,6 +160,7 @@ class HttpEntry(BackendEntry):
     proxy: Secret | None = None
     http2: bool = False
     connect_timeout: Seconds = 10.0
+    prefill: bool | None = None
 
 
 @attrs.frozen(kw_only=True)
@@ -169,11 +201,47 @@ class RoutingSection:
     idle: Seconds = _P.idle
     patience: Patience = _P.patience
     hedge_ratio: Share = _P.hedge_ratio
+    race_side_effects: bool = _P.race_side_effects
     commit: CommitPoint = _P.commit
     retry: Retry = Retry.OTHER_FIRST
     max_wait: Pause = _P.max_wait
     echo_alias: bool = _P.echo_alias
     early_headers: bool = _P.early_headers
+    resume: Resumes = _P.resume
+
+
+@attrs.frozen(kw_only=True)
+class AutoResumeSection:
+    """Closing an answer that is cut or stalls after its first content as if it had ended.
+
+    The finish reason is ``length``, in the words of the client's dialect: the answer is not whole.
+
+    Attributes:
+        idle_timeout: Silence after which an answer counts as stalled.
+        grace_period: What it gets on top of that.
+        emit_warning: Send a warning where the client's dialect has a place for it.
+    """
+
+    enabled: bool = False
+    idle_timeout: Seconds = 45.0
+    grace_period: Pause = 3.0
+    post_output_policy: PostOutput = PostOutput.FINISH_WITH_WARNING
+    emit_warning: bool = True
+
+
+@attrs.frozen(kw_only=True)
+class RecoverySection:
+    """What is done about streams that break off."""
+
+    auto_resume: AutoResumeSection = AutoResumeSection()
+
+    @property
+    def policy(self) -> Recovery | None:
+        """The same as the executor wants it; None for an error in the stream."""
+        given = self.auto_resume
+        if not given.enabled or given.post_output_policy is PostOutput.FAIL:
+            return None
+        return Recovery(idle=given.idle_timeout + given.grace_period, warns=given.emit_warning)
 
 
 @attrs.frozen(kw_only=True)
@@ -206,6 +274,24 @@ class LoggingSection:
 
     level: LogLevel = LogLevel.INFO
     format: LogFormat = LogFormat.TEXT
+
+
+@attrs.frozen(kw_only=True)
+class MetricsSection:
+    """Figures for Prometheus at ``GET /metrics``, for everybody who can reach the port.
+
+    Attributes:
+        enabled: By default only where lipstream listens on a loopback address.
+    """
+
+    enabled: bool | None = None
+
+
+@attrs.frozen(kw_only=True)
+class ObservabilitySection:
+    """What can be seen from outside."""
+
+    metrics: MetricsSection = MetricsSection()
 
 
 @attrs.define
@@ -241,11 +327,19 @@ class Config:
     server: ServerSection = ServerSection()
     backends: Mapping[BackendId, BackendEntry] | None = None
     routing: RoutingSection = RoutingSection()
+    stream_recovery: RecoverySection = RecoverySection()
     aliases: tuple[AliasEntry, ...] = ()
     errors: ErrorsSection = ErrorsSection()
     logging: LoggingSection = LoggingSection()
+    observability: ObservabilitySection = ObservabilitySection()
     origins: Origins = attrs.field(init=False, factory=Origins, eq=False, repr=False)
 
     def fault(self, path: Path, message: str) -> ConfigError:
         """A complaint about a setting that reads well but does not fit the others."""
         return self.origins.fault(path, message)
+
+    @property
+    def serves_metrics(self) -> bool:
+        """Whether there is a ``/metrics``, all told."""
+        enabled = self.observability.metrics.enabled
+        return self.server.listen.is_loopback if enabled is None else enabled

@@ -43,6 +43,11 @@ class Address:
     host: str
     port: int
 
+    @property
+    def is_loopback(self) -> bool:
+        """Whether nobody but this machine can reach it."""
+        return self.host.startswith("127.") or self.host in ("localhost", "::1")
+
     def __str__(self) -> str:
         host = f"[{self.host}]" if ":" in self.host else self.host
         return f"{host}:{self.port}"
@@ -113,6 +118,14 @@ def _patience(value: object) -> float | None:
     return _positive_duration(value)
 
 
+def _resumes(value: object) -> int:
+    words = ("off", "once", "twice")
+    typed = _typed(value)
+    if typed is False:  # YAML 1.1 reads off as false
+        return 0
+    return words.index(typed) if typed in words else _between(_whole, 0, 2)(value)
+
+
 def _size(value: object) -> int:
     written = _SIZE.fullmatch(value.strip()) if isinstance(value, str) else None
     return int(written[1]) * _BYTES[written[2]] if written else _whole(value)
@@ -176,11 +189,13 @@ SIZE = "a size above 0 (bytes, or a text like 512KiB, 32MiB)"
 Seconds = Annotated[float, Reader(TIME.format("above 0 "), _positive_duration)]
 Pause = Annotated[float, Reader(TIME.format(""), _between(_duration, 0))]
 Patience = Annotated[float | None, Reader(f"off, or {TIME.format('above 0 ')}", _patience)]
+Resumes = Annotated[int, Reader("off, once or twice", _resumes)]
 Bytes = Annotated[int, Reader(SIZE, _between(_size, 1))]
 Count = Annotated[int, Reader("a whole number from 1 on", _between(_whole, 1))]
 Number = Annotated[int, Reader("a whole number", _whole)]
 Port = Annotated[int, Reader("a port number, 0 to 65535", _between(_whole, 0, 2**16 - 1))]
 Share = Annotated[float, Reader("a number from 0 to 1", _between(_number, 0, 1))]
+Dollars = Annotated[float, Reader("a number from 0 on", _between(_number, 0))]
 Url = Annotated[
     str, Reader("a URL like https://host/v1, without user, query or fragment", _url, is_shown=False)
 ]

@@ -17,13 +17,13 @@ import attrs
 import trio
 
 from lipstream.canonical import events as e
-from lipstream.canonical.usage import Usage
 from lipstream.errors import ClientFault, FaultKind, UpstreamFault
 from lipstream.execution.live import LiveExchange
-from lipstream.execution.prefix import Prefix
+from lipstream.execution.opening import Terms
 from lipstream.execution.recording import attempt_record
 from lipstream.interfaces import Backend, Upstream
 from lipstream.lifecycle.attempt import AttemptInput, AttemptMachine, AttemptState
+from lipstream.lifecycle.tally import Tally
 from lipstream.routing.options import apply_params
 from lipstream.routing.planner import Entry
 
@@ -41,18 +41,18 @@ class Attempt:
     step: int
     entry: Entry
     backend: Backend
-    prefix: Prefix
+    terms: Terms
     due_at: float
     state: AttemptMachine = attrs.field(factory=AttemptMachine)
     scope: trio.CancelScope = attrs.field(factory=trio.CancelScope)
     fault: UpstreamFault | None = None
     reason: str = ""
-    usage: Usage | None = None
-    events: int = 0
+    tally: Tally = attrs.field(factory=Tally)
     opened_at: float | None = None
     headers_at: float | None = None
     content_at: float | None = None
     committed_at: float | None = None
+    cancelled_at: float | None = None
     ended_at: float = 0.0
     upstream: Upstream | None = None
 
@@ -64,6 +64,7 @@ class Attempt:
     def cancel(self, reason: str) -> None:
         """Asks the attempt to end; it cleans up in its own task."""
         self.reason = self.reason or reason
+        self.cancelled_at = self.cancelled_at or trio.current_time()
         self.scope.cancel(reason=reason)
 
     def expire(self) -> None:
@@ -75,6 +76,7 @@ class Attempt:
         """Tries to commit; ``on_end`` is called when the outcome is known, before any close."""
         self.opened_at = trio.current_time()
         self.state.send(AttemptInput.START)
+        self.live.open_upstreams[self.backend.id] += 1
         try:
             with self.scope:
                 self._push_idle()
@@ -87,14 +89,14 @@ class Attempt:
                 await self.close()  # noqa: ASYNC102 - shields itself, for a bounded time
 
     async def _prime(self) -> None:
-        call, candidate = self.live.call, self.entry.candidate
+        call, candidate = self.terms.call, self.entry.candidate
         if candidate.params:
             call = call.changed(options=apply_params(call.options, candidate.params))
         try:
             self.upstream = await self.backend.open(call, candidate)
             self.headers_at = trio.current_time()
             self.state.send(AttemptInput.HEADERS)
-            while not self.prefix.add(await self.receive()):
+            while not self.terms.prefix.add(await self.receive()):
                 self._push_idle()
             self._commit()
         except UpstreamFault as fault:
@@ -107,7 +109,7 @@ class Attempt:
 
     def _commit(self) -> None:
         self.content_at = trio.current_time()
-        if self.live.state.try_commit(self.number):
+        if self.terms.claim(self.number):
             self.fault, self.reason = None, ""  # it may have been told to expire in this very tick
             self.committed_at = self.content_at
             self.state.send(AttemptInput.COMMIT)
@@ -118,10 +120,7 @@ class Attempt:
         """The next batch of the upstream. Raises UpstreamFault when the connection broke."""
         assert self.upstream is not None
         batch = await self.upstream.receive()
-        self.events += len(batch)
-        for event in batch:
-            if type(event) is e.UsageReported:
-                self.usage = event.usage if self.usage is None else self.usage.merge(event.usage)
+        self.tally.add(batch)
         return batch
 
     # -- endings: exactly one of them is written, by whoever owns the attempt
@@ -168,4 +167,5 @@ class Attempt:
                 with trio.CancelScope(shield=True, deadline=trio.current_time() + CLOSE_LIMIT):
                     await self.upstream.aclose()
         finally:
+            self.live.open_upstreams[self.backend.id] -= 1
             self.live.add_record(attempt_record(self))

@@ -16,6 +16,7 @@ from lipstream.canonical import events as e
 from lipstream.errors import LipstreamError, UpstreamFault
 from lipstream.execution.attempt import Attempt
 from lipstream.execution.live import LiveExchange
+from lipstream.lifecycle.exchange import ExchangeInput
 
 
 class Body:
@@ -24,9 +25,13 @@ class Body:
     Attributes:
         is_over: True when the last batch has been received.
         is_waiting: True while a receive waits for the upstream.
+        outcome: How the exchange ends when all of the answer has been delivered.
     """
 
+    outcome: tuple[ExchangeInput, str] = (ExchangeInput.FINISH, "complete")
+
     def __init__(self, live: LiveExchange, winner: Attempt) -> None:
+        live.winner = winner.entry.candidate
         self._live = live
         self._winner = winner
         self._idle = live.route.policy.idle
@@ -43,7 +48,20 @@ class Body:
         Raises:
             UpstreamFault: the answer ends here, incomplete.
         """
-        return self._take(self._winner.prefix.take() or await self._pull())
+        return self._take(self._winner.terms.prefix.take() or await self._pull())
+
+    async def end(self, fault: LipstreamError | None) -> None:
+        """Ends and closes the attempt that is being streamed, whatever ended the delivery."""
+        winner = self._winner
+        if winner.state.is_terminal:
+            return
+        if isinstance(fault, UpstreamFault):
+            winner.fail(fault)
+        elif self.is_over:
+            winner.finish()
+        else:
+            winner.end_with_exchange()
+        await winner.close()
 
     async def _pull(self) -> e.Batch:
         if self._fault is not None:
@@ -69,7 +87,7 @@ class Body:
     def _push_deadline(self) -> None:
         """Sets the idle deadline, with slack, so that it is not moved for every event."""
         now = trio.current_time()
-        if self._armed_until - now < self._idle:
+        if self._armed_until - now <= self._idle:
             self._armed_until = now + self._idle + self._slack
             self._live.work.deadline = min(self._armed_until, self._live.deadline)
 

@@ -23,6 +23,7 @@ import trio
 
 from lipstream.canonical.call import Call
 from lipstream.errors import (
+    ClientFault,
     ClientGone,
     Exhausted,
     FaultKind,
@@ -32,11 +33,11 @@ from lipstream.errors import (
     TimedOut,
     UpstreamFault,
 )
-from lipstream.execution.attempt import Attempt
 from lipstream.execution.body import Body, Delivery
 from lipstream.execution.live import LiveExchange, LiveExchanges, Route
 from lipstream.execution.race import Race
 from lipstream.execution.recording import exchange_record
+from lipstream.execution.rescue import body_of
 from lipstream.interfaces import Backend, Observer
 from lipstream.lifecycle.exchange import ExchangeInput
 from lipstream.lifecycle.records import ExchangeRecord
@@ -85,50 +86,43 @@ class Executor:
 
     async def _serve(self, live: LiveExchange, delivery: Delivery) -> None:
         try:
-            opened = await self._open(live)
-            error = opened if isinstance(opened, LipstreamError) else None
-            if isinstance(opened, Attempt):
-                error = await self._deliver(live, opened, delivery)
+            race = self._race(live)
+            error = await self._open(live, race)
+            if error is None:
+                error = await self._deliver(live, race, delivery)
             if error is not None:
                 self._end(live, error)
                 await delivery.fail(error)
         except ClientGone as gone:
             live.state.end(ExchangeInput.LEAVE, str(gone))
 
-    async def _open(self, live: LiveExchange) -> Attempt | LipstreamError:
-        """The race, within the time to first token of the whole exchange."""
-        policy, selector = live.route.policy, live.route.selector
-        budget = self._budgets.of(live.route.text, policy.hedge_ratio)
+    def _race(self, live: LiveExchange) -> Race:
+        budget = self._budgets.of(live.route.text, live.route.policy.hedge_ratio)
         budget.deposit()
-        race = Race(live, self.backends, budget, self._rng)
-        deadline = live.deadline
-        if selector.ttft_timeout is not None:
-            deadline = min(deadline, live.started_at + selector.ttft_timeout)
+        return Race(live, self.backends, budget, self._rng)
+
+    async def _open(self, live: LiveExchange, race: Race) -> LipstreamError | None:
+        """Runs the race to a winner, within the time to first token of the whole exchange."""
+        deadline, limit = live.deadline, live.route.selector.ttft_timeout
+        if limit is not None:
+            deadline = min(deadline, live.started_at + limit)
         live.work.deadline = deadline
-        try:
-            with live.work:
-                return await race.run()
-        except BaseException:
-            if race.winner is not None:  # it committed in the tick of the cancellation
-                race.winner.end_with_exchange()
-                await race.winner.close()  # noqa: ASYNC102 - shields itself, for a bounded time
-            raise
-        race.stop("deadline")
-        if live.interruption is not None and race.winner is None:
+        error = await race.run(live.work)
+        if error is not None or race.winner is not None:
+            return error
+        if live.interruption is not None:
             return live.interruption
         what = "deadline" if deadline == live.deadline else "time to first token"
-        late = TimedOut(f"no backend answered within the {what} of this request", race.causes())
-        return race.winner or late
+        return TimedOut(f"no backend answered within the {what} of this request", race.causes())
 
     async def _deliver(
-        self, live: LiveExchange, winner: Attempt, delivery: Delivery
+        self, live: LiveExchange, race: Race, delivery: Delivery
     ) -> LipstreamError | None:
         """Streams the winner, which is over and closed then; returns what cut it short."""
-        live.winner = winner.entry.candidate
         live.work = trio.CancelScope(deadline=live.deadline)
         if live.interruption is not None:
             live.work.cancel()
-        body = Body(live, winner)
+        body = body_of(live, race)
         fault: LipstreamError | None = None
         try:
             with live.work:
@@ -136,14 +130,13 @@ class Executor:
             if live.work.cancelled_caught:
                 fault = live.interruption or self._expired(live, body)
             else:
-                live.state.end(ExchangeInput.FINISH, "complete")
+                live.state.end(*body.outcome)
         except UpstreamFault as broken:
             fault = broken
         except ClientGone as gone:
             live.state.end(ExchangeInput.LEAVE, str(gone))
         finally:
-            _end_winner(winner, body, fault)
-            await winner.close()  # noqa: ASYNC102 - shields itself, for a bounded time
+            await body.end(fault)  # noqa: ASYNC102 - shields itself, for a bounded time
         return fault
 
     def _expired(self, live: LiveExchange, body: Body) -> UpstreamFault:
@@ -164,7 +157,7 @@ class Executor:
             reason = error.kind.value
         elif isinstance(error, Exhausted) and classify(error.fault) is Verdict.GIVE_UP:
             given, reason = ExchangeInput.REFUSE, error.fault.kind.value
-        elif isinstance(error, Overloaded):
+        elif isinstance(error, Overloaded | ClientFault):
             given, reason = ExchangeInput.REFUSE, "interrupted"
         elif isinstance(error, RoutingFault):
             reason = "no_candidate"
@@ -177,13 +170,3 @@ def _end_abruptly(live: LiveExchange) -> None:
         live.state.end(ExchangeInput.CANCEL, "cancelled")
     elif live.state.ending is None:
         live.state.end(ExchangeInput.BREAK, "internal")
-
-
-def _end_winner(winner: Attempt, body: Body, fault: LipstreamError | None) -> None:
-    """Writes the winner's ending, whatever it was that ended the delivery."""
-    if isinstance(fault, UpstreamFault):
-        winner.fail(fault)
-    elif body.is_over:
-        winner.finish()
-    else:
-        winner.end_with_exchange()

@@ -3,7 +3,9 @@ end."""
 
 from __future__ import annotations
 
+import functools
 import time
+from collections import Counter
 from collections.abc import Iterator, Sequence
 
 import attrs
@@ -14,6 +16,7 @@ from lipstream.canonical.candidate import Candidate
 from lipstream.canonical.policy import Policy
 from lipstream.errors import LipstreamError
 from lipstream.interfaces import Observer
+from lipstream.lifecycle.bill import estimate_prompt
 from lipstream.lifecycle.exchange import Exchange, ExchangeInput
 from lipstream.lifecycle.records import AttemptRecord
 from lipstream.routing.selector import Selector
@@ -39,6 +42,7 @@ class LiveExchange:
         nursery: Everything that is done for the exchange runs in it; set while it runs.
         winner: The candidate that is being streamed, once there is one.
         records: Of the attempts that are over, in the order in which they ended.
+        open_upstreams: How many attempts open or hold one, by backend; see :class:`LiveExchanges`.
     """
 
     id: str
@@ -55,6 +59,18 @@ class LiveExchange:
     wall_time: float = attrs.field(factory=time.time)
     observers: Sequence[Observer] = ()
     records: list[AttemptRecord] = attrs.field(factory=list)
+    open_upstreams: Counter[str] = attrs.field(factory=Counter)
+
+    @property
+    def may_race(self) -> bool:
+        """Whether attempts may run beside each other."""
+        chosen, policy = self.route.selector.race, self.route.policy
+        return self.call.may_race or (policy.race_side_effects if chosen is None else chosen)
+
+    @functools.cached_property
+    def prompt_tokens(self) -> int:
+        """How long the prompt is, roughly; looked at when somebody asks."""
+        return estimate_prompt(self.call)
 
     def add_record(self, record: AttemptRecord) -> None:
         """Keeps the record of an attempt that is over and closed, and tells the observers."""
@@ -76,9 +92,15 @@ class LiveExchange:
 
 
 class LiveExchanges:
-    """All running exchanges of this process."""
+    """All running exchanges of this process.
+
+    Attributes:
+        open_upstreams: How many attempts of all exchanges open or hold one, by backend. An attempt
+            counts itself in when it starts, and out when it has closed its upstream.
+    """
 
     def __init__(self) -> None:
+        self.open_upstreams: Counter[str] = Counter()
         self._running: set[LiveExchange] = set()
 
     def __len__(self) -> int:
@@ -89,6 +111,7 @@ class LiveExchanges:
 
     def add(self, live: LiveExchange) -> None:
         """Counts an exchange in."""
+        live.open_upstreams = self.open_upstreams
         self._running.add(live)
 
     def discard(self, live: LiveExchange) -> None:

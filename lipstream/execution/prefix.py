@@ -10,9 +10,16 @@ from lipstream.lifecycle.finish_line import FinishLine
 
 
 class Prefix:
-    """The events of an attempt before its commit, in order."""
+    """The events of an attempt before its commit, in order.
+
+    Attributes:
+        is_speaking: The model says something that only does not count yet: time to the first
+            content is not what it lacks.
+    """
 
     __slots__ = ("_events", "_line", "_point", "_size")
+
+    is_speaking: bool = False
 
     def __init__(self, point: CommitPoint) -> None:
         self._point = point
@@ -31,6 +38,10 @@ class Prefix:
         is_enough = self._has_crossed(batch)
         self._events += batch
         return is_enough or self._is_full(batch)
+
+    def pass_on(self, batch: e.Batch) -> e.Batch:
+        """What of a batch is for the client."""
+        return batch
 
     def take(self) -> e.Batch:
         """What is held, once; after that, nothing."""

@@ -13,7 +13,7 @@ tie). The loop then cancels the others and returns; they clean up in the nursery
 for them. Results are values: no exception but a bug leaves.
 
 Not here: which times count (``timetable.py``), when a candidate is worth a repeat
-(``routing.repeats``), what an attempt holds back (``prefix.py``).
+(``routing.repeats``), what an attempt sends and holds back (``opening.py``, ``prefix.py``).
 """
 
 from __future__ import annotations
@@ -21,40 +21,24 @@ from __future__ import annotations
 import math
 import random
 from collections import deque
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 
-import attrs
 import trio
 
-from lipstream.canonical.policy import CommitPoint
 from lipstream.errors import Cause, Exhausted, LipstreamError, UpstreamFault
 from lipstream.execution.attempt import LOST, Attempt
 from lipstream.execution.live import LiveExchange
-from lipstream.execution.prefix import Prefix
+from lipstream.execution.opening import Opening
 from lipstream.execution.timetable import Timetable
+from lipstream.execution.waiting import Pending, Waiting
 from lipstream.interfaces import Backend
-from lipstream.lifecycle.exchange import ExchangeInput
 from lipstream.routing.budgets import TokenBucket
-from lipstream.routing.classify import Verdict, classify, decisive
+from lipstream.routing.classify import Verdict, decisive
 from lipstream.routing.planner import Conditions, Entry, Step, count_steps, next_step, no_candidate
 from lipstream.routing.repeats import repeat_delay
 
 GIVEN_UP = "given_up"
 Failure = tuple[Attempt, UpstreamFault]
-
-
-@attrs.frozen
-class Pending:
-    """An entry that waits for its time; a repeat waits it out whatever happens to the others."""
-
-    due_at: float
-    entry: Entry
-    step: int
-    is_repeat: bool = False
-
-    def hurried(self, now: float) -> Pending:
-        """The same, due now at the latest."""
-        return self if self.is_repeat else attrs.evolve(self, due_at=min(self.due_at, now))
 
 
 class Race:
@@ -74,11 +58,12 @@ class Race:
     ) -> None:
         self.winner: Attempt | None = None
         self._live = live
+        self._opening = Opening(live)
         self._policy = live.route.policy
         self._backends = backends
         self._budget = budget
         self._rng = rng
-        self._pending: deque[Pending] = deque()
+        self._pending = Waiting()
         self._running: list[Attempt] = []
         self._ended: deque[Failure] = deque()
         self._failed: list[Failure] = []
@@ -89,13 +74,34 @@ class Race:
         self._steps = 0
         self._wake = trio.Event()
 
-    async def run(self) -> Attempt | LipstreamError:
-        """Runs until there is a winner, whom the caller then owns, or nothing is left to try."""
+    async def run(self, scope: trio.CancelScope) -> LipstreamError | None:
+        """Runs until there is a winner, whom the caller then owns, or the scope's time is over.
+
+        Returns what stood against it when nothing is left to try.
+        """
+        try:
+            with scope:
+                return await self._run()
+        except BaseException:
+            if self.winner is not None:  # it committed in the tick of the cancellation
+                self.winner.end_with_exchange()
+                await self.winner.close()  # noqa: ASYNC102 - shields itself, for a bounded time
+            raise
+        self.stop("deadline")
+        return None
+
+    def reopen(self, opening: Opening, broken: Attempt) -> None:
+        """Makes ready to run again, with what is left, for what ``broken`` did not finish."""
+        self.winner, self._opening = None, opening
+        self._excluded.add(broken.entry.candidate.key)
+        self._times.forget_hedge()
+
+    async def _run(self) -> LipstreamError | None:
         while True:
             result = self.winner or self._reap()
             if result is not None:
-                self.stop(LOST if isinstance(result, Attempt) else GIVEN_UP)
-                return result
+                self.stop(GIVEN_UP if isinstance(result, LipstreamError) else LOST)
+                return result if isinstance(result, LipstreamError) else None
             self._start_due()
             self._check_clock()
             if not self._running and not self._pending and not self._begin_anything():
@@ -118,21 +124,13 @@ class Race:
             attempt, fault = self._ended.popleft()
             self._failed.append((attempt, fault))
             self._excluded.add(attempt.entry.candidate.key)
-            if classify(fault) is Verdict.GIVE_UP:
+            if self._opening.verdict(fault) is Verdict.GIVE_UP:
                 return Exhausted(fault, self.causes())
-            self._hurry()
+            self._pending.hurry(trio.current_time())
             repeat = self._repeat(attempt, fault) if self._policy.same_first else None
             if repeat is not None and self._slots > 0:
                 self._queue_repeat(repeat)
         return None
-
-    def _hurry(self) -> None:
-        """An attempt failed: what waits for its handicap is due now."""
-        now = trio.current_time()
-        self._queue(pending.hurried(now) for pending in self._pending)
-
-    def _queue(self, pending: Iterable[Pending]) -> None:
-        self._pending = deque(sorted(pending, key=lambda entry: entry.due_at))
 
     def stop(self, reason: str) -> None:
         """Starts nothing any more and cancels what runs; it cleans up in the nursery."""
@@ -146,30 +144,26 @@ class Race:
     def _slots(self) -> int:
         return self._policy.max_attempts - self._launched
 
-    @property
-    def _commit_point(self) -> CommitPoint:
-        chosen = self._live.route.selector.commit
-        return self._policy.commit if chosen is None else CommitPoint(chosen)
-
     def _start_due(self) -> None:
         now = trio.current_time()
-        while self._pending and self._pending[0].due_at <= now:
+        while (pending := self._pending.pop_due(now)) is not None:
             if self._slots > 0:
-                self._start(self._pending.popleft())
+                self._start(pending)
             else:
                 self._pending.clear()
 
     def _start(self, pending: Pending) -> None:
         self._launched += 1
-        self._live.state.send(ExchangeInput.LAUNCH)
+        self._opening.launch()
         entry = pending.entry
+        backend = self._backends[entry.candidate.backend]
         attempt = Attempt(
             self._live,
             self._launched,
             pending.step,
             entry,
-            self._backends[entry.candidate.backend],
-            Prefix(self._commit_point),
+            backend,
+            self._opening.terms(backend),
             pending.due_at,
         )
         self._running.append(attempt)
@@ -179,9 +173,10 @@ class Race:
     def _conditions(self) -> Conditions:
         """Out are the candidates that failed, and those that run or wait already."""
         running = {attempt.entry.candidate.key for attempt in self._running}
-        waiting = {pending.entry.candidate.key for pending in self._pending}
         return Conditions(
-            excluded=self._excluded | running | waiting, is_known=self._backends.__contains__
+            excluded=self._excluded | running | self._pending.keys(),
+            is_retry=self._opening.is_retry,
+            is_known=self._backends.__contains__,
         )
 
     def _next_step(self) -> Step | None:
@@ -192,8 +187,8 @@ class Race:
 
     def _begin(self, step: Step) -> None:
         now = trio.current_time()
-        for entry in step.entries if self._live.call.may_race else step.entries[:1]:
-            self._pending.append(Pending(now + entry.delay, entry, self._steps))
+        for entry in step.entries if self._live.may_race else step.entries[:1]:
+            self._pending.add(Pending(now + entry.delay, entry, self._steps))
         self._steps += 1
         self._start_due()
 
@@ -225,7 +220,7 @@ class Race:
 
     def _queue_repeat(self, pending: Pending) -> None:
         self._repeated.add(pending.entry.candidate.key)
-        self._queue((*self._pending, pending))
+        self._pending.add(pending)
 
     # -- time
 
@@ -244,16 +239,14 @@ class Race:
             if others or self._pending or self._next_step() is not None:
                 attempt.expire()
         if self._times.is_hedge_due(now):
-            may_hedge = self._live.call.may_race and not self._pending
+            may_hedge = self._live.may_race and not self._pending
             step = self._next_step() if may_hedge else None
             if step is not None and self._budget.withdraw():
                 self._begin(step)
 
     async def _wait(self) -> None:
         """Until somebody reports, or the next time is due."""
-        until = self._times.next_time(self._running)
-        if self._pending:
-            until = min(until, self._pending[0].due_at)
+        until = min(self._times.next_time(self._running), self._pending.next_time())
         self._wake = trio.Event()
         with trio.CancelScope(deadline=until):
             await self._wake.wait()

@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING
 
 import trio
 
+from lipstream.canonical.price import UNPRICED
+from lipstream.lifecycle.bill import Bill, make_bill
 from lipstream.lifecycle.records import AttemptRecord, ExchangeRecord
 
 if TYPE_CHECKING:
@@ -16,7 +18,8 @@ if TYPE_CHECKING:
 
 def attempt_record(attempt: Attempt) -> AttemptRecord:
     """The record of an attempt that is over and closed."""
-    zero, fault, upstream = attempt.live.started_at, attempt.fault, attempt.upstream
+    fault, upstream = attempt.fault, attempt.upstream
+    zero, tally = attempt.live.started_at, attempt.tally
 
     def since(moment: float | None) -> float | None:
         return None if moment is None else moment - zero
@@ -32,17 +35,27 @@ def attempt_record(attempt: Attempt) -> AttemptRecord:
         headers_at=since(attempt.headers_at),
         content_at=since(attempt.content_at),
         committed_at=since(attempt.committed_at),
+        cancelled_at=since(attempt.cancelled_at),
         ended_at=attempt.ended_at - zero,
         closed_at=trio.current_time() - zero,
         fault=fault.kind if fault else None,
         status=fault.status if fault else None,
         retry_after=fault.retry_after if fault else None,
         detail=fault.detail if fault else None,
-        events=attempt.events,
+        events=tally.events,
         dropped_events=upstream.dropped_events if upstream else 0,
         is_resent=upstream.is_resent if upstream else False,
-        usage=attempt.usage,
+        usage=tally.usage,
+        bill=_bill(attempt),
+        rescue=attempt.terms.rescue,
     )
+
+
+def _bill(attempt: Attempt) -> Bill:
+    live, candidate = attempt.live, attempt.entry.candidate
+    tariff = live.route.policy.tariffs.get(candidate.backend, UNPRICED)
+    kind = attempt.fault.kind if attempt.fault else None
+    return make_bill(attempt.tally, kind, lambda: live.prompt_tokens, tariff, candidate.model)
 
 
 def exchange_record(live: LiveExchange, delivery: Delivery) -> ExchangeRecord:
@@ -62,7 +75,7 @@ def exchange_record(live: LiveExchange, delivery: Delivery) -> ExchangeRecord:
         ending=ending,
         winner=live.state.winner,
         attempts=attempts,
-        may_race=live.call.may_race,
+        may_race=live.may_race,
         first_byte_at=None if first_byte is None else first_byte - live.started_at,
         events_sent=delivery.events_sent,
         bytes_sent=delivery.bytes_sent,

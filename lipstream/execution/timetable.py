@@ -33,7 +33,11 @@ class Timetable:
         """The attempts whose time is over."""
         late = [attempt for attempt in running if self._content_by[attempt] <= now]
         self._content_by |= dict.fromkeys(late, math.inf)
-        return late
+        return [attempt for attempt in late if not attempt.terms.prefix.is_speaking]
+
+    def forget_hedge(self) -> None:
+        """What was to be hedged is over."""
+        self._hedge_at = math.inf
 
     def is_hedge_due(self, now: float) -> bool:
         """Whether the running attempts have been without content for too long."""

@@ -9,7 +9,8 @@ takes the name as it is, which is how one backend serves all its models.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+import contextlib
+from collections.abc import Collection, Iterable, Iterator, Mapping
 
 import attrs
 
@@ -21,6 +22,7 @@ from lipstream.routing.selector import (
     Leaf,
     Primary,
     Selector,
+    format_selector,
     leaves,
     parse_selector,
 )
@@ -82,6 +84,13 @@ class RouteRules:
         for leaf in leaves(selector):
             check_params(leaf.candidate.params)
         return _fill_in(selector, model) if ANY_MODEL in text else selector
+
+
+def route_names(texts: Iterable[str], default_backend: str) -> Iterator[str]:
+    """The canonical texts of selectors, by which records know routes; what is none is left out."""
+    for text in texts:
+        with contextlib.suppress(BadSelector):
+            yield format_selector(parse_selector(text, default_backend=default_backend))
 
 
 def _fill_in(selector: Selector, model: str) -> Selector:

@@ -27,7 +27,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from typing import Any
+from typing import Any, cast
 from urllib.parse import unquote_plus
 
 import attrs
@@ -43,6 +43,7 @@ from lipstream.routing.selector_text import (
     whole_text,
 )
 from lipstream.routing.selector_tree import (
+    RESUMES,
     Affinity,
     Arm,
     Branch,
@@ -101,6 +102,7 @@ class Setting:
 
 
 Reader = Callable[[Setting], Any]
+_TIMES = {word: times for times, name in enumerate(RESUMES) for word in (name, str(times))}
 
 
 def _whole(setting: Setting) -> int:
@@ -137,6 +139,13 @@ def _flag(meaning: Any, *, allows_equals: bool = False) -> Reader:
     return read
 
 
+def _resume(setting: Setting) -> int:
+    """A flag, or how often: in words or figures."""
+    if setting.value is None:
+        return 1
+    return cast(int, _one_of(_TIMES)(setting))
+
+
 # Each key, the field it fills and how its value is read. Two keys may fill one field, but not in
 # one selector.
 Settings = Mapping[str, tuple[str, Reader]]
@@ -153,6 +162,8 @@ GLOBALS: Settings = {
         "commit",
         _one_of({word: word for word in ("content", "text", "tool_call", "finish")}),
     ),
+    "race": ("race", _one_of({"always": True, "safe": False})),
+    "resume": ("resume", _resume),
 }
 
 _OF_LEAVES: Settings = {

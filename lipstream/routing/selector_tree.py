@@ -97,12 +97,18 @@ class Selector:
         ttft_timeout: Seconds to the first content over all attempts together, or None.
         commit: Which event makes an attempt the answer (``content``, ``text``, ``tool_call``,
             ``finish``), or None for the route's default.
+        race: Whether calls that leave something behind at a provider may race all the same
+            (``always``) or may not (``safe``), or None for the route's default.
+        resume: How many times another candidate may go on with a text that was cut, or None for
+            the route's default.
     """
 
     arms: tuple[Arm, ...]
     ttft_timeout: float | None = None
     affinity: Affinity = Affinity.NONE
     commit: str | None = None
+    race: bool | None = None
+    resume: int | None = None
 
 
 def leaves(selector: Selector) -> Iterator[Leaf]:
@@ -117,6 +123,9 @@ def format_selector(selector: Selector) -> str:
     return _format_globals(selector) + "|".join(_format_arm(arm) for arm in selector.arms)
 
 
+RESUMES = ("off", "once", "twice")  # by how many times
+
+
 def _format_globals(selector: Selector) -> str:
     entries = []
     if selector.ttft_timeout is not None:
@@ -125,6 +134,10 @@ def _format_globals(selector: Selector) -> str:
         entries.append(f"affinity={selector.affinity.value}")
     if selector.commit is not None:
         entries.append(f"commit={selector.commit}")
+    if selector.race is not None:
+        entries.append("race=always" if selector.race else "race=safe")
+    if selector.resume is not None:
+        entries.append(f"resume={RESUMES[selector.resume]}")
     return "{" + ",".join(entries) + "}" if entries else ""
 
 

@@ -10,12 +10,16 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from hashlib import blake2b
+from typing import TypeVar
 
 import attrs
 
 from lipstream.canonical.call import Call, Message
 from lipstream.canonical.parts import Part, Reasoning, Text, ToolCall
 from lipstream.canonical.seal import Seal, Sealer
+
+K = TypeVar("K")
+V = TypeVar("V")
 
 MAX_SEALS = 16_384
 MAX_CALL_BYTES = 32 * 2**20  # of the seals that are kept whole, for tool calls
@@ -60,35 +64,45 @@ class SealMemory:
             return part
         seal = part.seal
         if seal is None and isinstance(part, ToolCall):
-            seal = self._of_calls.get(part.id)
+            seal = _used(self._of_calls, part.id)
         if seal is None:
             return part
-        source = seal.origin or self._origins.get(_digest(seal.value), "")
+        source = seal.origin or _used(self._origins, _digest(seal.value)) or ""
         if source in ("", origin):
             return part if seal is part.seal else attrs.evolve(part, seal=seal)
         return None if isinstance(part, Reasoning) else attrs.evolve(part, seal=None)
 
     def _remember(self, seal: Seal, call_id: str) -> None:
         if seal.value:
-            _put(self._origins, _digest(seal.value), seal.origin)
+            digest = _digest(seal.value)
+            self._origins[digest] = seal.origin
+            self._origins.move_to_end(digest)
             if len(self._origins) > self._max_seals:
                 self._origins.popitem(last=False)
         if call_id:
             self._forget_call(self._of_calls.pop(call_id, None))
             self._of_calls[call_id] = seal
-            self._call_bytes += len(seal.value)
+            self._call_bytes += _size(seal)
             while self._call_bytes > self._max_call_bytes or len(self._of_calls) > self._max_seals:
                 self._forget_call(self._of_calls.popitem(last=False)[1])
 
     def _forget_call(self, seal: Seal | None) -> None:
         if seal is not None:
-            self._call_bytes -= len(seal.value)
+            self._call_bytes -= _size(seal)
 
 
 def _digest(value: str) -> bytes:
     return blake2b(value.encode(errors="surrogatepass"), digest_size=16).digest()
 
 
-def _put(origins: OrderedDict[bytes, str], key: bytes, origin: str) -> None:
-    origins[key] = origin
-    origins.move_to_end(key)
+def _size(seal: Seal) -> int:
+    """Characters, those of the fields about."""
+    return len(seal.value) + (len(repr(seal.fields)) if seal.fields else 0)
+
+
+def _used(entries: OrderedDict[K, V], key: K) -> V | None:
+    """The entry, which is then the one used last; None if there is none."""
+    if key not in entries:
+        return None
+    entries.move_to_end(key)
+    return entries[key]

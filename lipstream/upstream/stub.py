@@ -18,7 +18,7 @@ import attrs
 import trio
 
 from lipstream.canonical import events as e
-from lipstream.canonical.call import Call
+from lipstream.canonical.call import Call, Role
 from lipstream.canonical.candidate import Candidate
 from lipstream.canonical.parts import Text
 from lipstream.canonical.usage import Usage
@@ -51,9 +51,13 @@ class Manner:
 class StubBackend:
     """See ``interfaces.Backend``. Takes any model, and any number of calls at once.
 
+    Of an answer whose beginning it is given it says the rest: it counts the words and goes on.
+
     Args:
         rng: Decides refusals and jitter.
     """
+
+    prefills = True
 
     def __init__(
         self, id: str, manner: Manner, models: Sequence[str] = (), rng: random.Random | None = None
@@ -75,7 +79,7 @@ class StubBackend:
             await trio.sleep_until(first_at)
             raise UpstreamFault(FaultKind.SERVER, "the stub refuses", status=503)
         await trio.lowlevel.checkpoint()
-        words = self._words(candidate.model)
+        words = self._words(candidate.model)[_count_given(call) :]
         limit = call.options.max_output_tokens
         said = words if limit is None else words[:limit]
         pauses = [self._vary(manner.pace) for _ in said[1:]]
@@ -132,6 +136,14 @@ class StubAnswer:
 
     async def aclose(self) -> None:
         """There is nothing to give back."""
+
+
+def _count_given(call: Call) -> int:
+    """How many words of the answer are there already."""
+    last = call.messages[-1] if call.messages else None
+    if last is None or last.role is not Role.ASSISTANT:
+        return 0
+    return sum(len(part.text.split()) for part in last.parts if isinstance(part, Text))
 
 
 def _count_words(call: Call) -> int:

@@ -2,7 +2,7 @@
 
 import pytest
 
-from lipstream.canonical.policy import CommitPoint
+from lipstream.canonical.policy import CommitPoint, Recovery
 from lipstream.canonical.secret import Secret
 from lipstream.config.env import Setting
 from lipstream.config.load import load_config
@@ -12,6 +12,7 @@ from lipstream.config.schema import (
     HttpEntry,
     LogFormat,
     LogLevel,
+    PriceEntry,
     Retry,
     StubEntry,
     TransportKind,
@@ -117,6 +118,73 @@ def test_routing_is_read() -> None:
     assert (routing.commit, routing.retry) == (CommitPoint.FINISH, Retry.SAME_FIRST)
 
 
+def test_prices_are_read() -> None:
+    """In the order of the file; what is not said is None."""
+    openai = (
+        "  openai:\n    cancel_stops_billing: false\n    prices:\n"
+        "      gpt-4o*: {input: 2.5, output: 10, cache_read: 1.25}\n"
+        "      '*': {input: 0, output: 1}\n"
+    )
+    backends = load("backends:\n  stub:\n" + openai).backends
+    assert backends is not None
+    assert (backends["stub"].prices, backends["stub"].cancel_stops_billing) == ({}, None)
+    assert backends["openai"].cancel_stops_billing is False
+    assert list(backends["openai"].prices.items()) == [
+        ("gpt-4o*", PriceEntry(input=2.5, output=10, cache_read=1.25)),
+        ("*", PriceEntry(input=0, output=1)),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("text", "recovery"),
+    [
+        ("", None),
+        ("{enabled: true}", Recovery(idle=48.0)),
+        ("{enabled: true, post_output_policy: fail}", None),
+        (
+            "{enabled: true, emit_warning: false, idle_timeout: 1m}",
+            Recovery(idle=63.0, warns=False),
+        ),
+        ("{enabled: true, grace_period: 0}", Recovery(idle=45.0)),
+    ],
+)
+def test_recovery_is_off_unless_told_otherwise(text: str, recovery: Recovery | None) -> None:
+    """An answer counts as stalled after both its times."""
+    config = load(f"stream_recovery: {{auto_resume: {text or '{}'}}}")
+    assert config.stream_recovery.policy == recovery
+
+
+def test_rescues_are_off_unless_told_otherwise() -> None:
+    """And who takes a prefill is what is known of the provider, unless told otherwise."""
+    assert load("").routing.resume == 0
+    config = load("routing: {resume: twice}\nbackends: {openai: {prefill: true}, stub: }")
+    assert config.routing.resume == 2
+    assert config.backends == {
+        "openai": HttpEntry(kind="openai", prefill=True),
+        "stub": StubEntry(kind="stub"),
+    }
+
+
+@pytest.mark.parametrize(
+    ("server", "enabled", "is_served"),
+    [
+        ("127.0.0.1:1", None, True),
+        ("localhost:1", None, True),
+        ("[::1]:1", None, True),
+        ("0.0.0.0:1", None, False),
+        ("[::]:1", None, False),
+        ("0.0.0.0:1", "true", True),
+        ("127.0.0.1:1", "false", False),
+    ],
+)
+def test_metrics_are_for_this_machine_unless_told_otherwise(
+    server: str, enabled: str | None, is_served: bool
+) -> None:
+    """They are for everybody who can reach the port."""
+    said = f"observability: {{metrics: {{enabled: {enabled}}}}}" if enabled else ""
+    assert load(f"server: {{address: '{server}'}}\n{said}").serves_metrics is is_served
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [
@@ -128,6 +196,10 @@ def test_routing_is_read() -> None:
         (
             "routing:\n  max_attempts: many",
             'x.yaml:2: routing.max_attempts: expected a whole number from 1 on, got "many"',
+        ),
+        (
+            "routing:\n  resume: 3",
+            "x.yaml:2: routing.resume: expected off, once or twice, got the number 3",
         ),
         ("server: 3", "x.yaml:1: server: expected a map, got the number 3"),
         ("aliases: {a: b}", "x.yaml:1: aliases: expected a list, got a map"),
@@ -150,8 +222,8 @@ def test_routing_is_read() -> None:
         ),
         (
             "backends:\n  stub: {api_key: x}",
-            "x.yaml:2: backends.stub.api_key: unknown key; known here: fail_share, first_after, "
-            "jitter, kind, models, pace, seed, text, words",
+            "x.yaml:2: backends.stub.api_key: unknown key; known here: cancel_stops_billing, "
+            "fail_share, first_after, jitter, kind, models, pace, prices, seed, text, words",
         ),
         (
             "backends: {openai: {models: gpt-4o}}",
@@ -160,6 +232,15 @@ def test_routing_is_read() -> None:
         (
             "backends: {'a:b': {kind: stub}}",
             'x.yaml:1: backends.a:b: expected an id of letters, digits, - and _, got "a:b"',
+        ),
+        (
+            "backends: {openai: {prices: {'*': {input: 1}}}}",
+            "x.yaml:1: backends.openai.prices.*.output: is missing",
+        ),
+        (
+            "backends: {openai: {prices: {m: {input: 1, output: -1}}}}",
+            "x.yaml:1: backends.openai.prices.m.output: expected a number from 0 on, "
+            "got the number -1",
         ),
     ],
 )

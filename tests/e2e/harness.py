@@ -140,7 +140,8 @@ class Proxy:
         for record in exchanges:
             assert [a.number for a in record.attempts] == list(range(1, len(record.attempts) + 1))
             owners = [a.number for a in record.attempts if a.committed_at is not None]
-            assert owners == ([] if record.winner is None else [record.winner])
+            assert owners[-1:] == ([] if record.winner is None else [record.winner])
+            assert len(owners) <= record.rescues + 1
         for name, emulator in self.emulators.items():
             assert emulator.failures == [], name
         await until(lambda: not any(entry.is_open for entry in self.ledger()))

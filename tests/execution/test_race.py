@@ -156,6 +156,40 @@ async def test_call_that_must_not_race_is_tried_leg_by_leg(autojump_clock: MockC
     assert (run.delivery.text, run.record.may_race) == ("b", False)
 
 
+@pytest.mark.parametrize(
+    ("selector", "policy", "may_race"),
+    [
+        ("{race=always}a:m!b:m", Policy(), True),
+        ("a:m!b:m", Policy(race_side_effects=True), True),
+        ("{race=safe}a:m!b:m", Policy(race_side_effects=True), False),
+        ("a:m!b:m", Policy(), False),
+    ],
+)
+async def test_route_says_whether_calls_that_leave_traces_race(
+    selector: str, policy: Policy, may_race: bool, autojump_clock: MockClock
+) -> None:
+    """The selector's word counts more than the configuration's, and the record tells."""
+    scripts = {"a": Script(says("a"), 3), "b": Script(says("b"), 1)}
+    run = await run_exchange(selector, scripts, policy, call=make_call(may_race=False))
+    assert (run.delivery.text, run.record.may_race) == ("b" if may_race else "a", may_race)
+
+
+async def test_route_may_hedge_calls_that_leave_traces(autojump_clock: MockClock) -> None:
+    """A hedge is a race, and goes by the same word."""
+    scripts = {"a": Script(says("a"), 30), "b": Script(says("b"))}
+    policy, call = Policy(patience=2), make_call(may_race=False)
+    run = await run_exchange("{race=always}a:m|b:m", scripts, policy, call=call)
+    assert [o.opened_at for o in run.openings()] == pytest.approx([0, 2])
+    assert run.delivery.text == "b"
+
+
+async def test_word_on_races_does_not_stop_calls_without_traces(autojump_clock: MockClock) -> None:
+    """``safe`` is about calls that leave something behind, and about no others."""
+    scripts = {"a": Script(says("a"), 3), "b": Script(says("b"), 1)}
+    run = await run_exchange("{race=safe}a:m!b:m", scripts)
+    assert (run.delivery.text, run.record.may_race) == ("b", True)
+
+
 class GatedUpstream:
     """An upstream whose batches a test sends, so that several legs have theirs in one tick."""
 
@@ -182,6 +216,7 @@ class GatedBackend:
 
     def __init__(self, id: str) -> None:
         self.id = id
+        self.prefills = False
         self.send, receive = trio.open_memory_channel[e.Batch](10)
         self.upstream = GatedUpstream(receive)
 

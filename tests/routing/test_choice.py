@@ -6,7 +6,7 @@ import pytest
 
 from lipstream.errors import BadSelector
 from lipstream.routing.aliases import compile_aliases
-from lipstream.routing.choice import RouteRules
+from lipstream.routing.choice import RouteRules, route_names
 from lipstream.routing.selector import format_selector
 
 
@@ -92,3 +92,9 @@ def test_query_option_out_of_range_is_refused_with_the_route() -> None:
     """Before anything is tried."""
     with pytest.raises(BadSelector, match="temperature"):
         rules().choose("a:m?temperature=9")
+
+
+def test_routes_are_named_by_their_canonical_text() -> None:
+    """As records name them; a text that is no selector has no name."""
+    texts = ["a : m ! b:m", "m", "a:m!", "{race=always}a:m"]
+    assert list(route_names(texts, "d")) == ["a:m!b:m", "d:m", "{race=always}a:m"]

@@ -40,6 +40,9 @@ PIECES = st.sampled_from(
         "affinity=client",
         "session_sticky",
         "commit=text",
+        "race=safe",
+        "resume",
+        "resume=twice",
         "%20",
         "${1}",
         "\u00a0",
@@ -75,6 +78,8 @@ SELECTORS = st.builds(
     MAYBE_TIMES,
     st.sampled_from(Affinity),
     st.sampled_from([None, "content", "text", "tool_call", "finish"]),
+    race=st.none() | st.booleans(),
+    resume=st.none() | st.integers(0, 2),
 )
 
 
@@ -190,6 +195,8 @@ def test_model_without_backend_is_refused_when_there_is_no_default() -> None:
         ("[weight=x]a:m", 8, "weight takes a whole number from 1 to"),
         ("[max_context=]a:m", 13, "max_context needs a value"),
         ("{affinity=tenant}a:m", 10, "one of session, client, not 'tenant'"),
+        ("{resume=3}a:m", 8, "resume is one of off, 0, once, 1, twice, 2, not '3'"),
+        ("a:m|b:m{resume}", 7, "at the beginning"),
         ("o:m?x=%zz", 6, "two hex digits"),
         ("o:m?x=%ff", 6, "UTF-8"),
         ("o:m?a=1;b", 7, "%3B"),
@@ -244,12 +251,12 @@ def test_long_values_are_cut_in_messages() -> None:
 def test_canonical_text_of_everything() -> None:
     """Settings in a fixed order, weights always, parameters as they were written."""
     text = (
-        "{ session_sticky , commit=text , ttft_timeout=9 } "
+        "{ session_sticky , resume, race=always , commit=text , ttft_timeout=9 } "
         "[first,min_context=1K][weight=2] a : m?b=c d^b:m "
         "| [ttft_timeout=3,handicap=2,max_context=9] x ! y:z"
     )
     assert format_selector(parse_selector(text, default_backend="d")) == (
-        "{ttft_timeout=9,affinity=session,commit=text}"
+        "{ttft_timeout=9,affinity=session,commit=text,race=always,resume=once}"
         "[weight=2,first,min_context=1000]a:m?b=c+d^[weight=1]b:m"
         "|[handicap=2,max_context=9,ttft_timeout=3]d:x!y:z"
     )

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any
 
+import attrs
 import httpx
 import pytest
 
@@ -11,13 +14,17 @@ from lipstream.canonical import events as e
 from lipstream.canonical.call import Call, Message, Role
 from lipstream.canonical.candidate import Candidate
 from lipstream.canonical.limits import STREAM_LIMITS
-from lipstream.canonical.parts import Text
+from lipstream.canonical.losses import Fate
+from lipstream.canonical.options import Options
+from lipstream.canonical.parts import Reasoning, Text, ToolCall
+from lipstream.canonical.seal import UNKNOWN_ORIGIN, Seal, Sealer
 from lipstream.canonical.secret import Secret
 from lipstream.errors import BadRequest, FaultKind, UpstreamFault
 from lipstream.protocols.openai_chat import CLIENT
 from lipstream.protocols.openai_chat import ChatClient as Dialect
 from lipstream.upstream.client import Origin, Request, StaleConnection
 from lipstream.upstream.http_backend import HttpAnswer, HttpBackend
+from lipstream.upstream.seals import SealMemory
 
 CALL = Call(dialect="openai_chat", model="m", messages=(Message(Role.USER, (Text("hi"),)),))
 GOOD = (
@@ -209,7 +216,7 @@ class BuggyDialect(Dialect):
             raise ZeroDivisionError
         return super().encode_request(call, model, is_streaming=is_streaming)
 
-    def stream_decoder(self) -> BuggyDecoder:  # type: ignore[override]
+    def stream_decoder(self, sealer: Sealer = UNKNOWN_ORIGIN) -> BuggyDecoder:  # type: ignore[override]
         """One with a bug."""
         return BuggyDecoder()
 
@@ -237,3 +244,127 @@ async def test_call_that_cannot_be_written_stays_the_clients_fault() -> None:
     """The executor decides what to make of it."""
     with pytest.raises(BadRequest):
         await opened(FakeClient(), BuggyDialect("refuse"))
+
+
+# ---------------------------------------------------------------- headers
+
+
+class SpeakingDialect(Dialect):
+    """Has headers of its own."""
+
+    def headers(self, call: Call | None) -> Sequence[tuple[str, str]]:
+        """A version, which the client may have asked for, and one that is configured."""
+        asked = dict(call.headers if call is not None else ())
+        return (("x-version", asked.get("x-version", "1")), ("x-extra", "mine"))
+
+
+async def head_of(call: Call = CALL, **fields: Any) -> dict[str, str]:
+    """The headers of the request that a backend sends."""
+    client = FakeClient(FakeResponse(200, *GOOD))
+    given = {"id": "b", "base_url": "http://127.0.0.1:9", "dialect": CLIENT, "client": client}
+    backend = HttpBackend(**{**given, **fields})
+    await (await backend.open(call, Candidate("b", "m"))).aclose()
+    ((_, request),) = client.sent
+    names = [name for name, _ in request.headers]
+    assert len(names) == len(set(names))
+    return {name.decode(): value.decode() for name, value in request.headers}
+
+
+async def test_key_is_a_bearer_token_unless_it_has_a_header_of_its_own() -> None:
+    """Anthropic and Google have one; without a key there is none."""
+    assert (await head_of(api_key=Secret("k")))["authorization"] == "Bearer k"
+    head = await head_of(api_key=Secret("k"), key_header="x-api-key")
+    assert head["x-api-key"] == "k"
+    assert "authorization" not in head
+    assert (await head_of()).keys() == {"accept", "content-type"}
+
+
+async def test_dialects_headers_are_sent_but_never_over_configured_ones() -> None:
+    """Those of one call do not stay for the next."""
+    fields = {"dialect": SpeakingDialect(), "headers": {"X-Extra": "set"}}
+    for call, version in ((CALL.changed(headers=(("x-version", "2"),)), "2"), (CALL, "1")):
+        head = await head_of(call, **fields)
+        assert (head["x-version"], head["x-extra"]) == (version, "set")
+
+
+# ---------------------------------------------------------------- requests without messages
+
+
+async def test_other_request_is_handed_on_as_it_is() -> None:
+    """To a path below the base URL; the whole answer comes back."""
+    response = FakeResponse(200, b"[1,", b"2]")
+    backend = backend_of(response, dialect=SpeakingDialect())
+    assert await backend.forward("/embeddings", b"{}") == b"[1,2]"
+    assert isinstance(backend.client, FakeClient)
+    ((_, request),) = backend.client.sent
+    assert (request.target, request.body) == (b"/embeddings", b"{}")
+    assert (b"x-version", b"1") in request.headers
+    assert response.closed
+
+
+@pytest.mark.parametrize(
+    ("response", "kind"),
+    [
+        (FakeResponse(429, b"{}"), FaultKind.RATE_LIMIT),
+        (FakeResponse(200, b"[1,", httpx.ReadError("x")), FaultKind.READ),
+        (FakeResponse(200, b"x" * STREAM_LIMITS.answer_bytes, b"x"), FaultKind.PROTOCOL),
+    ],
+    ids=["refused", "broken", "endless"],
+)
+async def test_other_request_fails_as_any_other(response: FakeResponse, kind: FaultKind) -> None:
+    """And its connection is closed."""
+    with pytest.raises(UpstreamFault) as caught:
+        await backend_of(response).forward("/embeddings", b"{}")
+    assert kind is caught.value.kind
+    assert response.closed
+
+
+# ---------------------------------------------------------------- losses and seals
+
+
+def backend_of(*answers: FakeResponse, dialect: Dialect = CLIENT) -> HttpBackend:
+    """A backend with a memory of its own."""
+    client = FakeClient(*answers)
+    return HttpBackend(id="b", base_url="http://127.0.0.1:9", dialect=dialect, client=client)
+
+
+def test_losses_are_those_of_the_backends_protocol() -> None:
+    """None for a call that speaks it."""
+    call = CALL.changed(options=Options(top_k=3, seed=1), extra={"z": 1})
+    assert CLIENT.support["top_k"] is Fate.DROPPED
+    assert backend_of().dropped(call) == []
+    assert backend_of().dropped(call.changed(dialect="other")) == ["top_k", "z"]
+
+
+async def sent_history(backend: HttpBackend, model: str, *parts: Reasoning | ToolCall) -> Any:
+    """What of an earlier answer is sent to a model."""
+    messages = (*CALL.messages, Message(Role.ASSISTANT, (*parts, Text("a"))))
+    call = CALL.changed(dialect="other", messages=messages)
+    await backend.open(call, Candidate("b", model))
+    assert isinstance(backend.client, FakeClient)
+    return json.loads(backend.client.sent[-1][1].body)["messages"][1]
+
+
+async def test_seals_carry_their_backend_and_model_and_go_back_to_nobody_else() -> None:
+    """Reasoning of another model is left out."""
+    thought = b'data: {"choices":[{"index":0,"delta":{"reasoning":"hm"}}]}\n\n'
+    backend = backend_of(FakeResponse(200, thought, GOOD[2]), *[FakeResponse(200, *GOOD)] * 2)
+    answer = await backend.open(CALL, Candidate("b", "m:1"))
+    events = [*await answer.receive(), *await answer.receive()]
+    (seal,) = [event.seal for event in events if isinstance(event, e.PartFinished)]
+    assert seal == Seal("openai_chat", "", "b:m:1")
+    reasoning = Reasoning("hm", seal)
+    assert (await sent_history(backend, "m:1", reasoning))["reasoning_content"] == "hm"
+    assert "reasoning_content" not in await sent_history(backend, "m:2", reasoning)
+
+
+async def test_seal_of_a_call_is_put_back_for_clients_that_have_no_place_for_it() -> None:
+    """Backends share what they remember, as far as they were given the same memory."""
+    backend = backend_of(*[FakeResponse(200, *GOOD)] * 2)
+    backend.seals.sealer("b:m").seal("openai_chat", "sig", call_id="c")
+    call = ToolCall("c", "f", "{}")
+    content = {"google": {"thought_signature": "sig"}}
+    sent = await sent_history(backend, "m", call)
+    assert sent["tool_calls"][0]["extra_content"] == content
+    sent = await sent_history(attrs.evolve(backend, seals=SealMemory()), "m", call)
+    assert "extra_content" not in sent["tool_calls"][0]

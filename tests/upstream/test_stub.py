@@ -8,9 +8,10 @@ import trio
 from trio.testing import MockClock
 
 from lipstream.canonical import events as e
-from lipstream.canonical.call import Call
+from lipstream.canonical.call import Call, Message, Role
 from lipstream.canonical.candidate import Candidate
 from lipstream.canonical.options import Options
+from lipstream.canonical.parts import Text
 from lipstream.errors import FaultKind, UpstreamFault
 from lipstream.interfaces import Backend, Upstream
 from lipstream.lifecycle.grammar import Grammar
@@ -158,3 +159,11 @@ async def test_same_seed_gives_the_same_times(autojump_clock: MockClock) -> None
         return outcomes
 
     assert await due() == await due()
+
+
+async def test_stub_goes_on_from_the_beginning_it_is_given(autojump_clock: MockClock) -> None:
+    """It counts the words that are there and says the rest, so that a rescue can be tried out."""
+    given = Message(Role.ASSISTANT, (Text("word1 word2"),))
+    call = make_call().changed(messages=(*make_call().messages, given))
+    assert text_of(await answer(Manner(words=4), call)) == " word3 word4"
+    assert StubBackend("stub", Manner()).prefills
