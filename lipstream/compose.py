@@ -49,6 +49,7 @@ from lipstream.upstream.client import Client
 from lipstream.upstream.http_backend import HttpBackend
 from lipstream.upstream.httpx_client import HttpxClient
 from lipstream.upstream.providers import PROVIDERS, STUB, tariff_of
+from lipstream.upstream.seals import SealMemory
 from lipstream.upstream.stub import Manner, StubBackend
 from lipstream.upstream.transport import Transport
 
@@ -154,11 +155,13 @@ def policy_of(routing: RoutingSection, *, keepalive: float) -> Policy:
 
 def _found_backends(environment: Environment) -> dict[str, BackendEntry]:
     """Every provider whose key is in the environment, and the stubs."""
-    found: dict[str, BackendEntry] = {
-        kind: HttpEntry(kind=kind, models=(provider.default_model,))
-        for kind, provider in PROVIDERS.items()
-        if provider.key_variable and key_in(environment, provider.key_variable)
-    }
+    found: dict[str, BackendEntry] = {}
+    variables: set[str] = set()  # a key makes one backend, of the first kind that takes it
+    for kind, provider in PROVIDERS.items():
+        variable = provider.key_variable
+        if variable and variable not in variables and key_in(environment, variable):
+            variables.add(variable)
+            found[kind] = HttpEntry(kind=kind, models=(provider.default_model,))
     return found | dict(STUBS)
 
 
@@ -313,8 +316,9 @@ def build(config: Config, environment: Environment, observers: Sequence[Observer
     setup = resolve(config, environment)
     clients: dict[_ClientKey, Client] = {}
     backends: dict[str, Backend] = {}
+    seals = SealMemory()
     for name, entry in setup.backends.items():
-        backends[name] = _make_backend(name, entry, clients)
+        backends[name] = _make_backend(name, entry, clients, seals)
     metrics = Metrics(declared_in(setup), lambda: executor.live.open_upstreams)
     executor = Executor(backends, (*observers, metrics))
     router = Router(setup.rules, setup.policy)
@@ -349,7 +353,9 @@ def listed_models(setup: Setup) -> list[ListedModel]:
     ]
 
 
-def _make_backend(name: str, entry: BackendEntry, clients: dict[_ClientKey, Client]) -> Backend:
+def _make_backend(
+    name: str, entry: BackendEntry, clients: dict[_ClientKey, Client], seals: SealMemory
+) -> Backend:
     if isinstance(entry, StubEntry):
         manner = Manner(
             text=entry.text,
@@ -361,10 +367,13 @@ def _make_backend(name: str, entry: BackendEntry, clients: dict[_ClientKey, Clie
         )
         return StubBackend(name, manner, entry.models, random.Random(entry.seed))
     assert isinstance(entry, HttpEntry)
+    provider = PROVIDERS[entry.kind]
     return HttpBackend(
         id=name,
         base_url=entry.base_url or "",
-        dialect=DIALECTS[PROVIDERS[entry.kind].dialect],
+        dialect=DIALECTS[provider.dialect],
+        key_header=provider.key_header,
+        seals=seals,
         client=_client_for(entry, clients),
         api_key=entry.api_key or None,
         headers={header: value.reveal() for header, value in entry.headers.items()},

@@ -27,6 +27,7 @@ class Provider:
         key_variable: The environment variable of the key; empty where none is looked for.
         default_model: A small one, to try things out with; empty where there is none in common.
         dialect: The protocol it speaks.
+        key_header: The header of its key; ``authorization`` means a bearer token.
         cancel_stops_billing: Whether closing the connection ends what is charged for a stream;
             None where that is not known. Nobody but the provider knows for sure: where it says
             nothing itself, this is what others say of it, and the configuration has the last word.
@@ -41,6 +42,7 @@ class Provider:
     key_variable: str = ""
     default_model: str = ""
     dialect: str = "openai_chat"
+    key_header: str = "authorization"
     cancel_stops_billing: bool | None = None
     billing_source: str = ""
     prefill: bool = False
@@ -76,6 +78,46 @@ PROVIDERS: Mapping[str, Provider] = {
             "OPENROUTER_API_KEY",
             "openai/gpt-4o-mini",
             billing_source=f"depends on the provider behind: {_OPENROUTER}",
+        ),
+        Provider(
+            "openai-responses",
+            "https://api.openai.com/v1",
+            "OPENAI_API_KEY",
+            "gpt-4o-mini",
+            dialect="openai_responses",
+            cancel_stops_billing=True,
+            billing_source=_OPENROUTER,
+        ),
+        Provider(
+            "openai-responses-compatible",
+            dialect="openai_responses",
+            billing_source="depends on the server",
+        ),
+        Provider(
+            "anthropic",
+            "https://api.anthropic.com",
+            "ANTHROPIC_API_KEY",
+            "claude-haiku-4-5",
+            dialect="anthropic_messages",
+            key_header="x-api-key",
+            cancel_stops_billing=True,
+            billing_source=_OPENROUTER,
+        ),
+        Provider(
+            "anthropic-compatible",
+            dialect="anthropic_messages",
+            key_header="x-api-key",
+            billing_source="depends on the server",
+        ),
+        Provider(
+            "gemini",
+            "https://generativelanguage.googleapis.com/v1beta",
+            "GEMINI_API_KEY",
+            "gemini-2.5-flash",
+            dialect="gemini",
+            key_header="x-goog-api-key",
+            cancel_stops_billing=False,
+            billing_source=_OPENROUTER,
         ),
     )
 }
