@@ -108,10 +108,11 @@ class Proxy:
             await client.ask(body, *headers, **where)
             return await client.reply()
 
-    async def get(self, path: str) -> Reply:
+    async def get(self, path: str, *headers: str) -> Reply:
         """One GET on a connection of its own, and its whole response."""
         async with self.client() as client:
-            await client.send(f"GET {path} HTTP/1.1\r\nHost: proxy\r\n\r\n".encode())
+            lines = [f"GET {path} HTTP/1.1", "Host: proxy", *headers]
+            await client.send("\r\n".join([*lines, "", ""]).encode())
             return await client.reply()
 
     # ---- what happened
@@ -175,7 +176,7 @@ async def proxying(
         for emulator in emulators.values():
             await nursery.start(emulator.serve)
         urls = {
-            name: given if isinstance(given, str) else emulators[name].base_url
+            name: given if isinstance(given, str) else _base_url(emulators[name], entries, name)
             for name, given in upstreams.items()
         }
         records, ended = Records(), trio.Event()
@@ -188,6 +189,14 @@ async def proxying(
         await proxy.check()
         serving.end()
         nursery.cancel_scope.cancel()
+
+
+BASE_PATHS = {"anthropic-compatible": "", "gemini": "/v1beta"}  # by kind; else /v1
+
+
+def _base_url(emulator: Emulator, entries: Mapping[str, Any] | None, name: str) -> str:
+    kind = ((entries or {}).get(name) or {}).get("kind", "")
+    return emulator.origin + BASE_PATHS.get(kind, "/v1")
 
 
 async def _serve(runtime: Runtime, on_ready: Callable[[Serving], None], ended: trio.Event) -> None:

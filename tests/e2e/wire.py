@@ -234,6 +234,8 @@ def _event(block: bytes) -> Event:
     text, now = block.decode(), trio.current_time()
     if text.startswith(":"):
         return Event(now, text[1:].strip(), is_comment=True)
+    if text.startswith("event: "):
+        text = text.partition("\n")[2]
     assert text.startswith("data: "), text
     return Event(now, text.removeprefix("data: "))
 
