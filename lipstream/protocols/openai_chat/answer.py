@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from lipstream.canonical.call import Call
@@ -19,6 +19,7 @@ from lipstream.protocols.openai_chat.wire import (
     FUNCTIONS,
     NAME,
     REASON_WORDS,
+    WHOLE_CALLS,
     Fields,
 )
 
@@ -49,6 +50,8 @@ def encode_answer(
 
 def _choice(choice: Choice, is_own: bool, is_legacy: bool) -> Fields:
     message = _message(choice.parts)
+    if not is_own and choice.reason in WHOLE_CALLS:
+        _fill_arguments(message.get("tool_calls", ()))
     word = REASON_WORDS[choice.reason]
     if is_legacy and message.get("tool_calls"):
         message["function_call"] = message.pop("tool_calls")[0].get("function")
@@ -112,6 +115,14 @@ def _tool_call(part: ToolCall) -> Fields:
     else:
         inner = {"name": part.name, "arguments": part.arguments}
     return {"id": part.id, "type": part.type, part.type: inner, **packed_fields(part.seal)}
+
+
+def _fill_arguments(calls: Iterable[Fields]) -> None:
+    """Clients parse what they get, so that no arguments are an empty object."""
+    for call in calls:
+        inner = call.get("function")
+        if inner is not None and not inner["arguments"]:
+            inner["arguments"] = "{}"
 
 
 def _add_to_calls(calls: list[Fields], more: Any) -> None:

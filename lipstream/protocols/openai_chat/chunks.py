@@ -79,6 +79,11 @@ class ChunkReader:
         messages = self._messages.values()
         return bool(messages) and all(message.is_over for message in messages)
 
+    @property
+    def has_halves(self) -> bool:
+        """Whether texts may begin or end in half a character."""
+        return self._halves.is_on
+
     def read(self, chunk: Chunk, data: bytes, is_exact: bool, batch: e.Batch) -> None:
         """Adds the events of one chunk, which was read from ``data``."""
         self._source = source = e.Source(NAME, data)

@@ -21,6 +21,7 @@ from typing import Any
 
 import attrs
 
+from lipstream.canonical.limits import STREAM_LIMITS
 from lipstream.canonical.parts import Part, Reasoning
 from lipstream.canonical.seal import Seal, Sealer, packed, unpacked
 from lipstream.framing.json_fields import merge_fields
@@ -28,7 +29,7 @@ from lipstream.protocols.openai_chat.pieces import join_pieces
 from lipstream.protocols.openai_chat.wire import NAME, Fields
 
 DETAILS = "reasoning_details"
-MAX_DETAILS = 16 * 2**20  # bytes of one reasoning's details; longer ones stay in chat
+MAX_DETAILS = STREAM_LIMITS.answer_bytes  # of one reasoning's chunks; longer ones stay in chat
 
 _CONTENT, _VENDOR, _SIGNATURE = "extra_content", "google", "thought_signature"
 _STRETCH = "(stretch)"  # in a packed seal: from where to where of the message's reasoning

@@ -17,6 +17,7 @@ from lipstream.canonical.limits import STREAM_LIMITS, StreamLimits
 from lipstream.canonical.seal import UNKNOWN_ORIGIN, Sealer
 from lipstream.errors import FaultKind, UpstreamFault
 from lipstream.framing.faults import fault_in_stream
+from lipstream.framing.repeats import Repeats
 from lipstream.framing.sse import BOM, SseSplitter
 from lipstream.protocols.openai_chat.chunks import ChunkReader
 from lipstream.protocols.openai_chat.loose import NotAChunk, read_loosely
@@ -24,6 +25,7 @@ from lipstream.protocols.openai_chat.wire import (
     COMPLETION,
     DONE,
     MAX_DEPTH,
+    NAME,
     SHALLOW,
     Chunk,
     decode_strictly,
@@ -63,6 +65,8 @@ class ChatStreamDecoder:
         self._bad = 0
         self._bad_in_a_row = 0
         self._misses = 0  # of the strict look, in a row
+        self._repeats = Repeats()
+        self._again: Callable[[str, e.Source], e.Event] = _text_of(0)
 
     @property
     def dropped_events(self) -> int:
@@ -77,8 +81,13 @@ class ChatStreamDecoder:
         try:
             data = data if self._is_sse is not None else self._begin(data)
             if self._is_sse:
+                read_again = self._repeats.text
                 for name, payload in self._splitter.feed(data):
-                    self._read(name, payload, batch)
+                    text = None if name else read_again(payload)
+                    if text is None:
+                        self._read(name, payload, batch)
+                    else:
+                        batch.append(self._again(text, e.Source(NAME, payload, 1)))
             else:
                 self._keep(data)
         except UpstreamFault as fault:
@@ -128,6 +137,7 @@ class ChatStreamDecoder:
     # -------------------------------------------------------- frames
 
     def _read(self, name: bytes, data: bytes, batch: e.Batch) -> None:
+        self._repeats.forget()
         if self._is_over:
             return
         if data == DONE:
@@ -141,9 +151,23 @@ class ChatStreamDecoder:
             self._read_other(data, batch)
             return
         self._bad_in_a_row = 0
+        first = len(batch)
         self._reader.read(chunk, data, is_exact, batch)
+        if len(batch) == first + 1 and self._repeats.may_learn:
+            self._learn(batch[first], data)
         if self._reader.fault is not None:
             self._fail(self._reader.fault, batch)
+
+    def _learn(self, event: e.Event, data: bytes) -> None:
+        """Takes a chunk that said one thing alone, for the next ones that say the same."""
+        if event.source is None or event.source.count != 1 or self._reader.has_halves:
+            return
+        if isinstance(event, e.TextDelta) and event.logprobs is None:
+            if self._repeats.learn(data, b"content", event.text):
+                self._again = _text_of(event.choice)
+        elif isinstance(event, e.ToolCallDelta):
+            if self._repeats.learn(data, b"arguments", event.arguments):
+                self._again = _arguments_of(event.index, event.choice)
 
     def _chunk(self, data: bytes) -> tuple[Chunk, bool]:
         is_shallow = len(data) <= SHALLOW or data.count(b"{") + data.count(b"[") <= MAX_DEPTH
@@ -186,6 +210,14 @@ class ChatStreamDecoder:
         if not self._is_over:
             self._is_over = True
             batch.append(e.StreamFailed(fault))
+
+
+def _text_of(choice: int) -> Callable[[str, e.Source], e.Event]:
+    return lambda text, source: e.TextDelta(text, choice, source=source)
+
+
+def _arguments_of(index: int, choice: int) -> Callable[[str, e.Source], e.Event]:
+    return lambda text, source: e.ToolCallDelta(index, text, choice, source=source)
 
 
 def decode_answer(

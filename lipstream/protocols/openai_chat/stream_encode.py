@@ -7,8 +7,12 @@ the next chunk of their place: a response's on any, a choice's on one of that ch
 
 Reasoning is told in both of its fields, ``reasoning_content`` (DeepSeek, vLLM, most clients) and
 ``reasoning`` (OpenRouter, newer vLLM): each is all that some clients look at, those that know both
-take one of them, and the text is encoded once. Its seals, where they are of another protocol, are
-written as :mod:`.seals` says.
+take one of them, and the text is encoded once. Where other chunks of the stream are passed on, it
+is told in the upstream's field alone: those that know both would take what stands in the other for
+all of it. Its seals, where they are of another protocol, are written as :mod:`.seals` says.
+
+A call of another protocol that ends without arguments is given an empty object: clients of this
+one parse what they get. Not so when the answer was cut short, for then they are missing.
 
 A client that declared the legacy ``functions`` is told its first call in the legacy way.
 """
@@ -32,11 +36,13 @@ from lipstream.protocols.openai_chat.wire import (
     FUNCTIONS,
     NAME,
     REASON_WORDS,
+    WHOLE_CALLS,
     Fields,
 )
 
 _STICKY = frozenset({"system_fingerprint", "service_tier"})  # OpenAI repeats them in every chunk
 _TAIL = b'},"finish_reason":null}]}\n\n'
+_BOTH = (b'"reasoning_content"', b'"reasoning"')
 
 
 class ChatStreamEncoder:
@@ -67,6 +73,7 @@ class ChatStreamEncoder:
         self._fields: Fields = {}  # that ride on the next chunk
         self._choice_fields: dict[int, Fields] = {}
         self._customs: set[tuple[int, int]] = set()
+        self._bare: set[tuple[int, int]] = set()  # calls without arguments so far
         self._media: dict[int, int] = {}
         self._seals: defaultdict[int, SealWriter] = defaultdict(SealWriter)
         self._usage: Usage | None = None
@@ -104,7 +111,7 @@ class ChatStreamEncoder:
         """Whether a chunk may be passed on as it came; if so, notes what it tells."""
         if not self._may_pass or source.dialect != NAME:
             return False
-        if source.count == 1 and type(events[place]) in _PLAIN:
+        if source.count == 1 and type(events[place]) in _PLAIN and not self._bare:
             return True
         group = events[place : place + source.count]
         if len(group) < source.count or any(event.source is not source for event in group):
@@ -131,6 +138,10 @@ class ChatStreamEncoder:
     def _note_usage(self, event: e.UsageReported) -> None:
         self._add_usage(event)
         self._is_usage_told = True
+
+    def _note_arguments(self, event: e.ToolCallDelta) -> None:
+        if self._bare and event.arguments:
+            self._bare.discard((event.choice, event.index))
 
     def _note_extra(self, event: e.Extra) -> None:
         if event.scope == "response":
@@ -175,7 +186,11 @@ class ChatStreamEncoder:
     def _on_reasoning(self, event: e.ReasoningDelta) -> bytes:
         self._seals[event.choice].length += len(event.text)
         text = encode_json(event.text)
-        return self._chunk(event.choice, b'"reasoning_content":%b,"reasoning":%b' % (text, text))
+        names = _BOTH
+        if self._may_pass and event.source is not None:
+            data = event.source.data
+            names = tuple(name for name in _BOTH if name in data) or _BOTH
+        return self._chunk(event.choice, b",".join([b"%b:%b" % (name, text) for name in names]))
 
     def _on_refusal(self, event: e.RefusalDelta) -> bytes:
         delta = b'"refusal":' + encode_json(event.text)
@@ -191,9 +206,12 @@ class ChatStreamEncoder:
             delta = _CALL_START % (event.index, encode_json(event.id), name)
         if event.type == "custom":
             self._customs.add((event.choice, event.index))
+        elif event.source is None or event.source.dialect != NAME:
+            self._bare.add((event.choice, event.index))
         return self._chunk(event.choice, delta)
 
     def _on_arguments(self, event: e.ToolCallDelta) -> bytes:
+        self._note_arguments(event)
         text = encode_json(event.arguments)
         if self._is_legacy and event.index == 0:
             delta = b'"function_call":{"arguments":%b}' % text
@@ -230,7 +248,12 @@ class ChatStreamEncoder:
         word = REASON_WORDS[event.reason]
         if self._is_legacy and event.reason is e.FinishReason.TOOL_CALLS:
             word = "function_call"
-        return self._chunk(event.choice, b"", finish=encode_json(word))
+        out = b""
+        if self._bare and event.reason in WHOLE_CALLS:
+            indexes = sorted(index for choice, index in self._bare if choice == event.choice)
+            deltas = [e.ToolCallDelta(index, "{}", event.choice) for index in indexes]
+            out = b"".join(map(self._on_arguments, deltas))
+        return out + self._chunk(event.choice, b"", finish=encode_json(word))
 
     def _on_extra(self, event: e.Extra) -> bytes:
         """What another dialect knows is left out, and so is a part that chat does not have."""
@@ -325,6 +348,7 @@ _PLAIN: frozenset[type[e.Event]] = frozenset(
 _NOTES: dict[type[e.Event], Callable[..., None]] = {
     e.Started: ChatStreamEncoder._note_started,
     e.UsageReported: ChatStreamEncoder._note_usage,
+    e.ToolCallDelta: ChatStreamEncoder._note_arguments,
     e.Extra: ChatStreamEncoder._note_extra,
 }
 

@@ -1,8 +1,10 @@
 """Token counts: the usage objects of chat servers to canonical usage and back.
 
-``prompt_tokens`` includes cached tokens, and ``completion_tokens`` includes reasoning except with
-xAI, which only counts it in the total. Cache counts stand in different places; each is a path in
-the table, and the first one that holds a number counts.
+``prompt_tokens`` includes cached tokens and audio, and ``completion_tokens`` includes reasoning.
+Where a server counts otherwise (xAI and Mistral, which say so by the total, and Vercel for Gemini,
+which says so only by having more reasoning than output), what is missing is added. Cache counts
+stand in different places; each is a path in the table, and the first one that holds a number
+counts.
 """
 
 from __future__ import annotations
@@ -36,12 +38,11 @@ _COST = (
 
 def decode_usage(fields: Mapping[str, Any]) -> Usage:
     """The counts of a usage object; what is missing, null or no number is None."""
-    prompt = _count(fields, ("prompt_tokens",))
-    output = _count(fields, ("completion_tokens",))
     total = _count(fields, ("total_tokens",))
     reasoning = _first(fields, _REASONING)
-    if prompt and output is not None and reasoning and total == prompt + output + reasoning:
-        output += reasoning
+    prompt, output = _whole_counts(fields, total, reasoning)
+    if total is not None and total < (prompt or 0) + (output or 0):
+        total = None  # it does not count what is missing either
     return Usage(
         input_tokens=prompt,
         output_tokens=output,
@@ -53,6 +54,23 @@ def decode_usage(fields: Mapping[str, Any]) -> Usage:
         dialect=NAME,
         fields=fields,
     )
+
+
+def _whole_counts(
+    fields: Mapping[str, Any], total: int | None, reasoning: int | None
+) -> tuple[int | None, int | None]:
+    """Prompt with audio, output with reasoning."""
+    prompt = _count(fields, ("prompt_tokens",))
+    output = _count(fields, ("completion_tokens",))
+    if prompt is None or output is None:
+        return prompt, output
+    audio = _count(fields, ("prompt_tokens_details", "audio_tokens"))
+    missing = (total or 0) - prompt - output
+    if reasoning and (reasoning == missing or reasoning > output):
+        output += reasoning
+    elif audio and audio == missing:
+        prompt += audio
+    return prompt, output
 
 
 def encode_usage(usage: Usage) -> Fields:

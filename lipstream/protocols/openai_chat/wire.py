@@ -57,6 +57,8 @@ REASON_WORDS: dict[FinishReason, str] = {
     FinishReason.ERROR: "error",  # as OpenRouter says it; OpenAI has no word for it
 }
 
+WHOLE_CALLS = frozenset({FinishReason.STOP, FinishReason.TOOL_CALLS})  # none of them was cut short
+
 FUNCTIONS = "functions"  # the legacy tools; also what marks a tool that came from there
 FUNCTION_CALL = "function_call"  # the same for calls and for the choice of a tool
 

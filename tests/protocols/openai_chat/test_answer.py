@@ -177,6 +177,19 @@ def test_unknown_fields_of_a_chat_upstream_are_kept() -> None:
     ]
 
 
+@pytest.mark.parametrize(
+    ("reason", "expected"), [(FinishReason.TOOL_CALLS, "{}"), (FinishReason.LENGTH, "")]
+)
+def test_call_without_arguments_has_an_empty_object(reason: FinishReason, expected: str) -> None:
+    """Clients parse what they get; a call that was cut short has none yet."""
+    events = [e.ToolCallStarted(0, "a", "f"), e.ToolCallStarted(1, "b", "g", type="custom")]
+    answer = fold([e.Started(), e.MessageStarted(), *events, e.MessageFinished(reason)])
+    (choice,) = json.loads(ChatServer().encode_answer(answer, chat_call()))["choices"]
+    function, custom = choice["message"]["tool_calls"]
+    assert function["function"]["arguments"] == expected
+    assert custom["custom"]["input"] == ""
+
+
 @pytest.mark.parametrize("calls", ["x", [1], [{"index": "x"}], [{"index": 9, "x": 1}], [{}]])
 def test_odd_pieces_of_calls_are_left_out(calls: Any) -> None:
     """They belong to no call."""

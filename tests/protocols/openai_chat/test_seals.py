@@ -244,9 +244,13 @@ def test_seal_of_another_protocol_is_packed_into_the_details() -> None:
 @pytest.mark.parametrize("seal", [None, Seal("openai_chat", "", "", {"reasoning_details": [1]})])
 def test_chat_upstreams_own_seal_is_not_packed(seal: Seal | None) -> None:
     """Its fields are told as they came."""
-    call = [e.ToolCallStarted(0, "a", "f"), e.ToolCallFinished(0, seal=seal)]
+    call = [
+        e.ToolCallStarted(0, "a", "f"),
+        e.ToolCallDelta(0, "{}"),
+        e.ToolCallFinished(0, seal=seal),
+    ]
     deltas, message = told(e.ReasoningDelta("hm"), e.PartFinished("reasoning", seal), *call)
-    assert [*map(list, deltas)] == [["reasoning_content", "reasoning"], ["tool_calls"]]
+    assert [*map(list, deltas)] == [["reasoning_content", "reasoning"], *[["tool_calls"]] * 2]
     assert "reasoning_details" not in message
     assert message["tool_calls"][0].keys() == {"id", "type", "function"}
 
@@ -259,12 +263,16 @@ def test_seal_of_a_call_is_packed_into_googles_place(kind: str, inner: Any) -> N
     """In a piece of its own, with the members that strict clients ask for."""
     seal = Seal("gemini", "sig", "g:m")
     content = {"google": {"thought_signature": packed(seal)}}
-    events = [e.ToolCallStarted(0, "a", "f", type=kind), e.ToolCallFinished(0, seal=seal)]
+    events = [
+        e.ToolCallStarted(0, "a", "f", type=kind),
+        e.ToolCallDelta(0, "{}"),
+        e.ToolCallFinished(0, seal=seal),
+    ]
     deltas, message = told(*events)
-    assert deltas[1] == {"tool_calls": [{"index": 0, **inner, "extra_content": content}]}
+    assert deltas[2] == {"tool_calls": [{"index": 0, **inner, "extra_content": content}]}
     assert message["tool_calls"][0]["extra_content"] == content
     deltas, _ = told(*events, tools=(Tool("f", extra={"functions": {}}),))
-    assert len(deltas) == 1
+    assert len(deltas) == 2
 
 
 def test_parts_that_chat_does_not_have_are_left_out() -> None:

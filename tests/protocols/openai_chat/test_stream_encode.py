@@ -339,10 +339,19 @@ def test_changed_event_takes_its_chunk_with_it() -> None:
     events = [event.changed(text="A") if event == e.TextDelta("a") else event for event in events]
     frames = datas(encoder().encode(events))
     assert [frame["choices"][0]["delta"] for frame in frames[1:3]] == [
-        {"reasoning_content": "b", "reasoning": "b"},
+        {"reasoning": "b"},
         {"content": "A"},
     ]
     assert frames[3] == chunk({"content": "c"})
+
+
+@pytest.mark.parametrize("field", ["reasoning", "reasoning_content"])
+def test_reasoning_written_anew_stands_in_the_field_of_what_is_passed_on(field: str) -> None:
+    """Here the first chunk lacks the role; a client that knows both fields reads one of them."""
+    events, _ = came(chunk({field: "h"}), chunk({field: "m"}))
+    frames = datas(encoder().encode(events))
+    deltas = [frame["choices"][0]["delta"] for frame in frames[:-1]]
+    assert deltas[:3] == [{"role": "assistant"}, {field: "h"}, {field: "m"}]
 
 
 def test_event_that_was_left_out_is_not_told_by_the_bytes_of_its_chunk() -> None:
@@ -361,6 +370,53 @@ def test_bytes_of_another_protocol_are_never_passed_on() -> None:
     assert datas(body)[1] == chunk({"content": "hi"})
     events, _ = came(*FULL)
     assert b"obfuscation" not in encoder(dialect="gemini").encode(events)
+
+
+# ---------------------------------------------------------------- calls without arguments
+
+BARE: list[e.Event] = [
+    e.ToolCallStarted(0, "a", "f"),
+    e.ToolCallStarted(1, "b", "g"),
+    e.ToolCallDelta(1, ""),
+    e.ToolCallStarted(2, "c", "h"),
+    e.ToolCallDelta(2, "[1]"),
+    e.ToolCallStarted(3, "d", "i", type="custom"),
+]
+
+
+@pytest.mark.parametrize(
+    ("reason", "expected"),
+    [
+        (FinishReason.TOOL_CALLS, ["{}", "{}", "[1]"]),
+        (FinishReason.STOP, ["{}", "{}", "[1]"]),
+        (FinishReason.LENGTH, ["", "", "[1]"]),
+    ],
+)
+def test_call_that_ends_without_arguments_gets_an_empty_object(
+    reason: FinishReason, expected: list[str]
+) -> None:
+    """But not one that was cut short: nobody knows what it would have been given."""
+    ends = [e.ToolCallFinished(index) for index in range(4)]
+    events = [*START, *BARE, *ends, e.MessageFinished(reason), e.Finished()]
+    found = ["", "", "", ""]
+    for frame in datas(encoder().encode(events))[:-1]:
+        for piece in frame["choices"][0]["delta"].get("tool_calls", ()):
+            found[piece["index"]] += piece.get("function", {}).get("arguments", "")
+    assert found == [*expected, ""]
+
+
+def test_arguments_that_are_passed_on_are_all_there_are() -> None:
+    """Also where the beginning of the call had to be written anew."""
+    call = {"index": 0, "id": "a", "type": "function", "function": {"name": "f", "arguments": ""}}
+    rest = {"index": 0, "function": {"arguments": "[1]"}}
+    events, body = came(
+        ROLE, chunk({"tool_calls": [call]}), chunk({"tool_calls": [rest]}), chunk({}, "tool_calls")
+    )
+    assert encoder().encode(events) == body
+    changed = [x.changed() if isinstance(x, e.ToolCallStarted) else x for x in events]
+    frames = datas(encoder().encode(changed))
+    assert b"{}" not in encoder().encode(changed).replace(b'"delta":{}', b"")
+    assert frames[2] == chunk({"tool_calls": [rest]})
 
 
 # ---------------------------------------------------------------- the rest

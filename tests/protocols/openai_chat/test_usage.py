@@ -38,18 +38,41 @@ def test_counts_are_found_where_servers_put_them(fields: Any, expected: Any) -> 
     assert decode_usage(fields) == Usage(**expected, dialect="openai_chat", fields=fields)
 
 
-@pytest.mark.parametrize(("total", "expected"), [(560, 253), (333, 26)])
-def test_reasoning_that_only_the_total_counts_is_output(total: int, expected: int) -> None:
-    """As xAI reports it; with the others it is part of the completion already."""
+@pytest.mark.parametrize(
+    ("completion", "total", "reasoning", "expected"),
+    [
+        (26, 560, 227, (253, 560)),  # xAI
+        (26, 333, 20, (26, 333)),  # all others
+        (2, 309, 25, (27, 334)),  # Vercel for Gemini, whose total leaves it out as well
+    ],
+)
+def test_reasoning_that_the_completion_leaves_out_is_output(
+    completion: int, total: int, reasoning: int, expected: tuple[int, int]
+) -> None:
+    """The total says so, or that there is more of it than of the completion."""
     usage = decode_usage(
         {
             "prompt_tokens": 307,
-            "completion_tokens": 26,
+            "completion_tokens": completion,
             "total_tokens": total,
-            "completion_tokens_details": {"reasoning_tokens": 227},
+            "completion_tokens_details": {"reasoning_tokens": reasoning},
         }
     )
-    assert usage.output_tokens == expected
+    assert (usage.output_tokens, usage.total) == expected
+
+
+@pytest.mark.parametrize(("audio", "expected"), [(375, 386), (5, 11)])
+def test_audio_that_only_the_total_counts_is_input(audio: int, expected: int) -> None:
+    """As Mistral reports it; OpenAI's prompt includes it."""
+    usage = decode_usage(
+        {
+            "prompt_tokens": 11,
+            "completion_tokens": 15,
+            "total_tokens": expected + 15,
+            "prompt_tokens_details": {"audio_tokens": audio, "cached_tokens": 9},
+        }
+    )
+    assert usage.input_tokens == expected
 
 
 def test_counts_without_an_object_are_written() -> None:
