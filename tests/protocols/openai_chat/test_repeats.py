@@ -8,7 +8,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lipstream.canonical import events as e
 from lipstream.framing import repeats
 from lipstream.framing.sse import encode_json
 from lipstream.protocols import openai_chat
@@ -20,8 +19,8 @@ DELTAS = st.one_of(
     st.builds(lambda text: {"tool_calls": [{"index": 0, "function": {"arguments": text}}]}, TEXTS),
     st.builds(lambda text: {"reasoning_content": text}, TEXTS),
     st.builds(lambda text: {"content": text, "refusal": text}, TEXTS),
-    st.just({"tool_calls": [{"index": 0, "id": "c", "type": "function", "function": {"name": "f"}}]}),
-)  # fmt: skip
+    st.just({"tool_calls": [{"index": 0, "id": "c", "function": {"name": "f"}}]}),
+)
 
 
 def chunk(delta: object, finish: str | None = None) -> bytes:
@@ -35,12 +34,12 @@ def chunk(delta: object, finish: str | None = None) -> bytes:
     return b"data: " + encode_json(fields) + b"\n\n"
 
 
-def decoded(stream: bytes) -> Iterator[tuple[e.Event, tuple[bytes, int] | None]]:
-    """The events with what they were read from."""
+def decoded(stream: bytes) -> Iterator[tuple[str, tuple[bytes, int] | None]]:
+    """The events, as they show themselves, with what they were read from."""
     decoder = openai_chat.ChatClient(new_id=lambda: "made-up").stream_decoder()
     for event in (*decoder.feed(stream), *decoder.end()):
         source = event.source
-        yield event, None if source is None else (source.data, source.count)
+        yield repr(event), None if source is None else (source.data, source.count)
 
 
 def both_ways(stream: bytes, patch: pytest.MonkeyPatch) -> tuple[list[object], list[object]]:
