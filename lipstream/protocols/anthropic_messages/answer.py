@@ -42,6 +42,7 @@ def encode_answer(
     """The body of a response; see ``interfaces.ServerDialect.encode_answer``."""
     is_own = answer.dialect == NAME
     choice = answer.choices[0] if answer.choices else Choice(0, (), FinishReason.STOP)
+    parts = [part for part in choice.parts if not (is_own and isinstance(part, Refusal))]
     has_calls = any(isinstance(part, ToolCall) for part in choice.parts)
     has_refused = any(isinstance(part, Refusal) for part in choice.parts)
     body: Fields = {
@@ -49,7 +50,7 @@ def encode_answer(
         "type": "message",
         "role": "assistant",
         "model": answer.model if model is None else model,
-        "content": [block for part in choice.parts for block in _blocks(part, is_own)],
+        "content": [block for part in parts for block in _blocks(part, is_own)],
         "stop_reason": stop_word(choice.reason, choice.detail, has_calls, has_refused),
     }
     extra = {**answer.extra, **choice.extra} if is_own else {}

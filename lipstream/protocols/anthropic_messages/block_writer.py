@@ -99,22 +99,25 @@ class BlockWriter:
     # -------------------------------------------------------- blocks that are passed on
 
     @property
-    def is_free(self) -> bool:
-        """Whether no block is open."""
-        return self._head is None and not self._queue
+    def may_open(self) -> bool:
+        """Whether another block may begin now: nothing waits for a call to be over."""
+        return not self._queue and (self._head is None or self._head.kind != "tool_use")
 
-    def note_start(self, event: e.Event) -> None:
-        """A block's start was passed on; ``event`` is the first that came of it."""
+    def note_start(self, event: e.Event) -> bytes:
+        """A block's start is passed on; ``event`` is the first that came of it."""
+        out = self._close()
         part = _Part(_KINDS.get(type(event), "other"), is_passed=True)
         if isinstance(event, e.ToolCallStarted):
             part.call = event
             self._calls[event.index] = part
             self.has_calls = True
         self._open(part)
+        return out
 
-    def note_stop(self) -> None:
-        """Its stop was passed on."""
+    def note_stop(self) -> bytes:
+        """Its stop is passed on."""
         self._forget()
+        return b""
 
     @property
     def is_passing(self) -> bool:

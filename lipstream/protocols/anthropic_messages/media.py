@@ -42,6 +42,8 @@ def decode_document(reader: FieldReader) -> File | None:
     if kind == "file":
         source = _inner(reader)
         data, url, key = "", "", source.needed_text("file_id")
+        if not key:
+            return None
         reader.put_back("source", source)
     else:
         given = _take_url(reader, {"base64", "url", "text"})

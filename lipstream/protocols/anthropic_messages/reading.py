@@ -57,6 +57,7 @@ class AnswerReader:
         self._calls = 0
         self._open: dict[int, Block] = {}
         self._last = -1  # the index of the block that was started last
+        self._is_last_exact = False  # whether its start may be passed on
         self._usage: Fields = {}
         self._halves = Halves()
         self._held = 0  # bytes that are kept for blocks that are carried whole
@@ -77,7 +78,7 @@ class AnswerReader:
         if block is None or self._halves.is_on:
             return False
         kind = delta.type
-        count = 1 if frame.index == self._last else 0
+        count = 1 if frame.index == self._last and self._is_last_exact else 0
         source = e.Source(NAME, data, count, b"content_block_delta")
         if kind == "text_delta" and block.kind == "text":
             batch.append(e.TextDelta(delta.text, source=source))
@@ -111,8 +112,11 @@ class AnswerReader:
         first = len(batch)
         reader(self, value)
         self._source = None
-        if self._is_exact and data:
+        self._is_exact = self._is_exact and bool(data) and value.get("type") == kind
+        if self._is_exact:
             source.count = len(batch) - first
+        if kind == "content_block_start":
+            self._is_last_exact = self._is_exact
 
     def read_message(self, message: Fields, batch: e.Batch) -> None:
         """Takes a whole message."""
@@ -160,9 +164,13 @@ class AnswerReader:
             self._batch.append(e.MessageStarted(source=self._source))
 
     def _read_unknown(self, data: bytes, kind: str, name: bytes) -> None:
-        """Passed on to who may understand it, once the answer has begun."""
+        """Passed on to who may understand it, once the answer has begun.
+
+        Its name, where it has one, must not be that of an event which it is not.
+        """
         if self._has_started and data:
-            self._batch.append(carrier(e.Source(NAME, data, 1, name or kind.encode())))
+            own = name if name and name.decode(errors="replace") not in _READERS else kind.encode()
+            self._batch.append(carrier(e.Source(NAME, data, 1, own)))
 
     def _start(self, value: Fields) -> None:
         message = value.get("message")
@@ -236,7 +244,7 @@ class AnswerReader:
         if self.has_ended or not isinstance(delta, dict):
             self.late += 1
             return
-        self._is_exact = block is not None and index == self._last and not self._halves.is_on
+        self._is_exact = block is not None and self._is_in_last(index)
         kind = delta.get("type")
         if block is not None and block.kind == "whole":
             self._hold(len(self._source.data) if self._source is not None else 0)
@@ -276,8 +284,12 @@ class AnswerReader:
     def _stop_block(self, value: Fields) -> None:
         index = _index(value)
         if index in self._open:
-            self._is_exact = index == self._last and not self._halves.is_on
+            self._is_exact = self._is_in_last(index)
             self._close(index)
+
+    def _is_in_last(self, index: int) -> bool:
+        """Whether this is the block under way, and all of it may be passed on."""
+        return index == self._last and self._is_last_exact and not self._halves.is_on
 
     def _close(self, index: int) -> None:
         block = self._open.pop(index)
@@ -316,6 +328,8 @@ class AnswerReader:
             self._is_exact = False
             return
         reason = STOP_REASONS.get(word) or _OTHER_REASONS.get(word, e.FinishReason.STOP)
+        if reason is e.FinishReason.REFUSAL and (words := _explanation(fields)):
+            self._batch.append(e.RefusalDelta(words, source=self._source))
         self._end(reason, "" if word in _PLAIN_REASONS else word)
 
     def _end(self, reason: e.FinishReason, detail: str = "") -> None:
@@ -334,6 +348,12 @@ class AnswerReader:
 def _text(fields: Fields, name: str) -> str:
     value = fields.get(name)
     return value if isinstance(value, str) else ""
+
+
+def _explanation(message: Fields) -> str:
+    """Why the model refused, in its own words."""
+    details = message.get("stop_details")
+    return _text(details, "explanation") if isinstance(details, dict) else ""
 
 
 def _index(value: Fields) -> int:

@@ -11,7 +11,7 @@ under names that say nothing to anybody else:
 - ``role`` of a piece is :data:`SAME_TURN` where it belongs to the turn of the message before, and
   :data:`IN_PLACE` of a system message that stood between the turns.
 - ``content`` of a piece is the list of its places, where the results did not come first; of an
-  assistant's message it is :data:`THOUGHT` where it had thinking in it.
+  assistant's message it is :data:`THOUGHT` where it began with thinking.
 """
 
 from __future__ import annotations
@@ -141,10 +141,9 @@ class _Messages:
         for part in parts:
             if isinstance(part, ToolCall):
                 self._names[part.id] = part.name
-        if any(isinstance(part, Reasoning) for part in parts):
+        if parts and isinstance(parts[0], Reasoning):
             reader.left["content"] = THOUGHT
-            parts = _with_seals_of_calls(parts)
-        return Message(Role.ASSISTANT, parts, extra=reader.left)
+        return Message(Role.ASSISTANT, _with_seals_of_calls(parts), extra=reader.left)
 
     def _user(self, reader: FieldReader, parts: tuple[Part, ...]) -> list[Message]:
         results = [i for i, part in enumerate(parts) if isinstance(part, ToolResult)]

@@ -140,11 +140,16 @@ class MessageStreamDecoder:
         self._is_over = self._is_over or reader.is_over
 
     def _is_usual(self, data: bytes, batch: e.Batch) -> bool:
-        """Reads an event of the kinds that there are most of."""
+        """Reads an event of the kinds that there are most of.
+
+        The typed decoder does not look at what it skips, so whether it is text is looked at here.
+        """
         if not is_shallow(data):
             return False
         try:
             frame = decode_frame(data)
+            if not data.isascii():
+                data.decode()
         except (msgspec.DecodeError, UnicodeDecodeError):
             return False
         if frame.type != "content_block_delta" or frame.delta is None:

@@ -75,10 +75,12 @@ class MessageStreamEncoder:
         while place < len(events):
             event = events[place]
             source = event.source
-            if source is not None and source.count and self._passes(events, place, source):
-                out.append(_as_it_came(source))
-                place += source.count
-                continue
+            if source is not None and source.count:
+                before = self._passes(events, place, source)
+                if before is not None:
+                    out.append(before + _as_it_came(source))
+                    place += source.count
+                    continue
             place += 1
             encoder = _ENCODERS.get(type(event))
             if encoder is not None and not getattr(event, "choice", 0):
@@ -97,54 +99,61 @@ class MessageStreamEncoder:
 
     # -------------------------------------------------------- passing on
 
-    def _passes(self, events: list[e.Event], place: int, source: e.Source) -> bool:
-        """Whether an event may be passed on as it came; if so, notes what it tells."""
+    def _passes(self, events: list[e.Event], place: int, source: e.Source) -> bytes | None:
+        """What has to be said before an event is passed on as it came, None if it may not be.
+
+        Notes what it tells.
+        """
         if not self._may_pass or source.dialect != NAME:
-            return False
+            return None
         event = events[place]
-        if source.count == 1 and source.name == b"content_block_delta":
-            return self._blocks.takes(event)
+        if source.count == 1 and source.name == b"content_block_delta" and type(event) in _HOT:
+            return b"" if self._blocks.takes(event) else None
         group = events[place : place + source.count]
         if len(group) < source.count or any(event.source is not source for event in group):
-            return False
+            return None
         passes = _PASSES.get(source.name)
-        return self._is_started if passes is None else passes(self, group, source)
+        if passes is None:
+            return b"" if self._is_started else None
+        return passes(self, group, source)
 
-    def _passes_message(self, group: list[e.Event], source: e.Source) -> bool:
+    def _passes_message(self, group: list[e.Event], source: e.Source) -> bytes | None:
         start = group[0]
         if self._is_started or not isinstance(start, e.Started):
-            return False
+            return None
         if self._model is not None and self._model != start.model:
-            return False
+            return None
         self._start, self._is_started = start, True
         self._note(group)
         self._fields.clear()
-        return True
+        return b""
 
-    def _passes_start(self, group: list[e.Event], source: e.Source) -> bool:
+    def _passes_start(self, group: list[e.Event], source: e.Source) -> bytes | None:
         blocks = self._blocks
-        if not self._is_started or not blocks.is_free or _index_of(source) != blocks.next:
-            return False
-        blocks.note_start(group[0])
-        return True
+        is_next = blocks.may_open and _index_of(source) == blocks.next
+        if not self._is_started or self._is_end_told or not is_next:
+            return None
+        return blocks.note_start(group[0])
 
-    def _passes_stop(self, group: list[e.Event], source: e.Source) -> bool:
-        if not self._blocks.is_passing:
-            return False
-        self._blocks.note_stop()
-        return True
+    def _passes_delta(self, group: list[e.Event], source: e.Source) -> bytes | None:
+        is_inside = self._blocks.is_passing and _index_of(source) == self._blocks.next - 1
+        return b"" if is_inside else None
 
-    def _passes_end(self, group: list[e.Event], source: e.Source) -> bool:
+    def _passes_stop(self, group: list[e.Event], source: e.Source) -> bytes | None:
+        if self._passes_delta(group, source) is None:
+            return None
+        return self._blocks.note_stop()
+
+    def _passes_end(self, group: list[e.Event], source: e.Source) -> bytes | None:
         """The counts alone, or with the reason to stop."""
-        is_end = any(isinstance(event, e.MessageFinished) for event in group)
-        if not self._is_started or not self._blocks.is_free or self._is_end_told:
-            return False
+        if not self._is_started or self._is_end_told:
+            return None
         self._note(group)
-        self._is_end_told = is_end
-        return True
+        self._is_end_told = any(isinstance(event, e.MessageFinished) for event in group)
+        return self._blocks.finish() if self._is_end_told else b""
 
-    def _passes_last(self, group: list[e.Event], source: e.Source) -> bool:
-        return self._is_end_told
+    def _passes_last(self, group: list[e.Event], source: e.Source) -> bytes | None:
+        return b"" if self._is_end_told else None
 
     def _note(self, group: list[e.Event]) -> None:
         for event in group:
@@ -217,6 +226,9 @@ class MessageStreamEncoder:
         return self._blocks.text(event.text)
 
     def _on_refusal(self, event: e.RefusalDelta) -> bytes:
+        """The words of this dialect's own upstreams stand in the end's details."""
+        if event.source is not None and event.source.dialect == NAME:
+            return b""
         self._has_refused = True
         return self._blocks.text(event.text)
 
@@ -240,9 +252,12 @@ class MessageStreamEncoder:
         return self._blocks.whole(media_block(event.kind, event.url, event.name))
 
 
-_PASSES: Mapping[bytes, Callable[[MessageStreamEncoder, list[e.Event], e.Source], bool]] = {
+_HOT: frozenset[type[e.Event]] = frozenset({e.TextDelta, e.ReasoningDelta, e.ToolCallDelta})
+
+_PASSES: Mapping[bytes, Callable[..., bytes | None]] = {
     b"message_start": MessageStreamEncoder._passes_message,
     b"content_block_start": MessageStreamEncoder._passes_start,
+    b"content_block_delta": MessageStreamEncoder._passes_delta,
     b"content_block_stop": MessageStreamEncoder._passes_stop,
     b"message_delta": MessageStreamEncoder._passes_end,
     b"message_stop": MessageStreamEncoder._passes_last,

@@ -189,7 +189,8 @@ def test_sources_of_any_kind_are_written_as_they_came(given: Any) -> None:
             "max_tokens": 1,
             "messages": [{"role": "user", "content": content}],
         }
-        for system in (None, "", []):
+        empty: tuple[Any, ...] = (None, "", [])
+        for system in empty:
             assert round_trip({**request, "system": system}) == {**request, "system": system}
 
 
