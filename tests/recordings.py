@@ -28,6 +28,7 @@ class Exchange:
         request: The request's JSON body, or None where it was not recorded.
         headers: Of the response, names in lower case.
         body: Of the response, after content encodings were undone; for streams all of it.
+        path: Of the request, with its query; empty where it was not recorded.
     """
 
     name: str
@@ -37,6 +38,8 @@ class Exchange:
     status: int
     headers: dict[str, str]
     body: bytes
+    api: str = ""
+    path: str = ""
 
     @property
     def is_stream(self) -> bool:
@@ -49,6 +52,11 @@ def exchanges(api: str) -> Iterator[Exchange]:
     if not FOLDER.is_dir():
         pytest.skip("no recordings here")
     yield from _load(api)
+
+
+def all_exchanges(folder: Path) -> tuple[Exchange, ...]:
+    """Those of any folder of this form, in a fixed order."""
+    return tuple(_exchange(path) for path in sorted(folder.glob("*/*/*.json")))
 
 
 @functools.cache
@@ -71,4 +79,6 @@ def _exchange(path: Path) -> Exchange:
         response["status"],
         {name.lower(): text for name, text in (response["headers"] or {}).items()},
         body,
+        path.parts[-2],
+        (value.get("request") or {}).get("path") or "",
     )

@@ -73,10 +73,15 @@ def _needs_of(parts: Collection[Part]) -> Iterator[Capability]:
 
 @attrs.frozen
 class Lack:
-    """Models whose name has ``pattern`` (searched, whatever its case) lack something."""
+    """Models whose name has ``pattern`` (searched, whatever its case) lack something.
+
+    Attributes:
+        added: What they have all the same, whatever a row before this one says.
+    """
 
     pattern: re.Pattern[str]
     missing: frozenset[Capability]
+    added: frozenset[Capability] = frozenset()
 
 
 def lack(pattern: str, *missing: Capability) -> Lack:
@@ -87,9 +92,12 @@ def lack(pattern: str, *missing: Capability) -> Lack:
 def capabilities_of(
     model: str, everything: frozenset[Capability], lacks: Sequence[Lack]
 ) -> frozenset[Capability]:
-    """What a model has: all that its backend has, but for what its name says."""
-    missing = [row.missing for row in lacks if row.pattern.search(model)]
-    return everything.difference(*missing)
+    """What a model has: all that its backend has, but for what its name says, row by row."""
+    found = everything
+    for row in lacks:
+        if row.pattern.search(model):
+            found = (found | row.added) - row.missing
+    return found
 
 
 @attrs.frozen

@@ -148,9 +148,7 @@ class Collector:
         choice.reason, choice.detail = event.reason, event.detail
 
     def _on_extra(self, event: e.Extra) -> None:
-        """What it holds is not measured, but is no more than what it was read from."""
-        if event.source is not None:
-            self._grow(len(event.source.data))
+        self._grow(len(repr(event.fields)))
         self._dialect = event.dialect
         if event.scope == "response":
             self._extra.update(event.fields)

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 import attrs
 
 from lipstream.canonical.price import Tariff
+from lipstream.canonical.transport import Fallback
 
 
 class CommitPoint(enum.Enum):
@@ -60,6 +61,7 @@ class Policy:
             selector's word on it counts more.
         recovery: What becomes of a stream that is cut and that nobody goes on with; None for an
             error in the stream.
+        fallback: What is allowed where a backend does not offer exactly the transport asked for.
         tariffs: What each backend charges, for the records; nothing is decided by it.
     """
 
@@ -77,4 +79,5 @@ class Policy:
     keepalive: float = 12.0
     resume: int = 0
     recovery: Recovery | None = None
+    fallback: Fallback = Fallback.COMPATIBILITY
     tariffs: Mapping[str, Tariff] = attrs.field(factory=dict, eq=False, repr=False)

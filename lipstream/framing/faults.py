@@ -130,8 +130,8 @@ _WORDS: tuple[tuple[FaultKind, re.Pattern[str]], ...] = (
     (
         FaultKind.NOT_FOUND,
         re.compile(
-            r"is not a valid model|model not found|no such model|unknown model|invalid model"
-            r"|model names are|model [`'\"]?[^ ]+ (does not exist|not found|is not available)",
+            r"is not a valid model|model identifier is invalid|model not found|no such model"
+            r"|unknown model|invalid model|model names are|model [`'\"]?[^ ]+ (does not exist|not found|is not available)",
             re.IGNORECASE,
         ),
     ),
@@ -284,6 +284,7 @@ _SECRETS = re.compile(
     r"|\b[0-9a-fA-F]{32,}\b"
     r"|[^\s'\":/?=&]*\*{3,}[^\s'\",&]*"  # what the upstream had masked itself
     r"|(?<=Bearer )[^\s\"',;]+"
+    r"|(?<=key provided: )[^\s\"',;]*[^\s\"',;.]"
     r"|(?<=[?&]key=)[^\s\"'&]+",
     re.ASCII,
 )

@@ -4,8 +4,8 @@ The splitter knows lines and fields, nothing of what stands in the data; the wri
 for one data line. ``id`` and ``retry`` fields are read over: no model API uses them.
 
 Work per byte is constant, however the bytes are cut: what is left of one read is kept until its
-event is complete and is searched once. The usual event, a single ``data: ...`` line, is cut out by
-``bytes.split`` alone.
+event is complete and is searched once. The usual events, a single ``data: ...`` line and one behind an
+``event: ...`` line, are cut out by methods of ``bytes`` alone.
 """
 
 from __future__ import annotations
@@ -63,6 +63,10 @@ class SseSplitter:
                 raise self._too_long()
             if event[:6] == b"data: " and b"\n" not in event:
                 yield b"", event[6:]
+                continue
+            name, _, payload = event.partition(b"\ndata: ")
+            if payload and name[:7] == b"event: " and b"\n" not in payload and b"\n" not in name:
+                yield name[7:], payload
             elif (frame := _frame(event)) is not None:
                 yield frame
         if len(rest) > self._limit and len(rest) - rest.endswith(b"\n") > self._limit:

@@ -29,6 +29,9 @@ TOLD_LOSSES = 32  # fields in the header of what the answering protocol had no p
 
 log = logging.getLogger(__name__)
 
+# Where a client's library looks for the id of its request, if not in X-Request-Id.
+_ID_HEADERS = {"anthropic_messages": b"request-id"}
+
 _JSON = (b"content-type", b"application/json")
 
 
@@ -66,7 +69,8 @@ class Delivery:
         self._model = call.model if policy.echo_alias else None
 
     def _headers(self, *first: tuple[bytes, bytes]) -> Headers:
-        headers = [*first, (b"x-request-id", self.live.id.encode())]
+        name = _ID_HEADERS.get(self._dialect.name, b"x-request-id")
+        headers = [*first, (name, self.live.id.encode())]
         tree = attempt_tree(self.live)
         if tree:
             headers.append((b"x-lip-attempts", tree))

@@ -10,7 +10,7 @@ from __future__ import annotations
 import contextlib
 import logging
 import random
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from typing import Any, Protocol
 
 import attrs
@@ -35,7 +35,7 @@ from lipstream.errors import (
 )
 from lipstream.execution.live import Route
 from lipstream.framing.json_guard import decode_json
-from lipstream.interfaces import ClientDialect, ServerDialect
+from lipstream.interfaces import ServerDialect
 from lipstream.lifecycle.bill import estimate_prompt
 from lipstream.routing.classify import Verdict, classify, decisive
 from lipstream.routing.planner import Conditions, plan
@@ -85,11 +85,15 @@ class Forwarder(Protocol):
     """A backend that takes such requests."""
 
     @property
-    def dialect(self) -> ClientDialect:
-        """The protocol that it speaks."""
+    def dialects(self) -> Collection[str]:
+        """The names of the protocols that it speaks, in order of preference."""
 
-    async def forward(self, path: str, body: bytes) -> bytes:
-        """Posts a body to a path below its base URL; returns the whole answer.
+    def wire_model(self, model: str) -> str:
+        """The model's name as the provider has it."""
+
+    async def forward(self, path: str, body: bytes, dialect: str | None = None) -> bytes:
+        """Posts a body of one of its protocols to a path below its base URL; returns the whole
+        answer.
 
         Raises:
             UpstreamFault: the answer is none, or not a 200.
@@ -167,12 +171,13 @@ class PassageEndpoint:
         """The first answer; None where no backend of the route has such a thing."""
         faults: list[UpstreamFault] = []
         causes: list[Cause] = []
-        for candidate, backend in self._candidates(order.route):
+        for candidate, backend, dialect in self._candidates(order.route):
             fields: Fields = dict(order.fields)
-            self.passage.put_model(fields, candidate.model)
-            path = self.passage.path(candidate.model)
+            model = backend.wire_model(candidate.model)
+            self.passage.put_model(fields, model)
+            path = self.passage.path(model)
             try:
-                return await backend.forward(path, msgspec.json.encode(fields))
+                return await backend.forward(path, msgspec.json.encode(fields), dialect)
             except UpstreamFault as fault:
                 log.info("%s: %s failed: %s", candidate, self.passage.name, fault)
                 if self.passage.estimate is not None and fault.kind in _UNCOUNTED:
@@ -185,13 +190,15 @@ class PassageEndpoint:
             raise Exhausted(decisive(faults), causes)
         return None
 
-    def _candidates(self, route: Route) -> Iterator[tuple[Candidate, Forwarder]]:
+    def _candidates(self, route: Route) -> Iterator[tuple[Candidate, Forwarder, str]]:
+        """With the protocol in which each of them has such requests."""
         conditions = Conditions(is_known=self.forwarders.__contains__)
         for step in plan(route.selector, conditions, self.dice):
             for entry in step.entries:
                 forwarder = self.forwarders[entry.candidate.backend]
-                if forwarder.dialect.name in self.passage.speakers:
-                    yield entry.candidate, forwarder
+                spoken = [name for name in forwarder.dialects if name in self.passage.speakers]
+                if spoken:
+                    yield entry.candidate, forwarder, spoken[0]
 
 
 def count_tokens(call: Call) -> int:

@@ -217,13 +217,14 @@ def test_part_of_one_dialect_is_kept_whole_in_its_place() -> None:
     )
 
 
-def test_fields_count_as_what_they_were_read_from() -> None:
-    """They are not measured, but they are bounded."""
-    source = e.Source("d", b"x" * 4)
-    extra = e.Extra("d", "delta", {"a": 1}, source=source)
-    fold(extra, limits=StreamLimits(answer_bytes=5))
-    with pytest.raises(UpstreamFault):
-        fold(extra, extra, limits=StreamLimits(answer_bytes=5))
+def test_fields_count_towards_the_size_of_the_answer() -> None:
+    """Wherever they stand."""
+    limits = StreamLimits(answer_bytes=100)
+    for scope in ("response", "choice", "part", "delta", "whole_part"):
+        extra = e.Extra("d", scope, {"a": "x" * 60})
+        fold(extra, limits=limits)
+        with pytest.raises(UpstreamFault):
+            fold(extra, extra, limits=limits)
 
 
 def test_events_without_a_place_in_an_answer_are_read_over() -> None:

@@ -82,6 +82,7 @@ def test_status_decides_where_nothing_else_is_said(status: int, kind: FaultKind)
         (400, said("API key not valid. Please pass a valid API key."), FaultKind.CREDENTIALS),
         # the model
         (400, said("x is not a valid model ID", code=400), FaultKind.NOT_FOUND),
+        (400, {"message": "The provided model identifier is invalid."}, FaultKind.NOT_FOUND),
         (400, {"type": "invalid_model", "message": "x"}, FaultKind.NOT_FOUND),
         (400, said("The model `x` does not exist"), FaultKind.NOT_FOUND),
         # load
@@ -223,6 +224,7 @@ def test_keys_are_taken_out(secret: str) -> None:
 def test_detail_is_bounded() -> None:
     """Whatever an upstream sends; tokens after Bearer go too."""
     assert redacted("Bearer abc.def, x") == "Bearer [redacted], x"
+    assert redacted("API key provided: my.own. Go") == "API key provided: [redacted]. Go"
     assert redacted("x" * 512) == "x" * 512
     long = redacted("y " * 10_000)
     assert long is not None

@@ -44,6 +44,10 @@ STATUS_TYPES: dict[int, str] = {
 """The type of each status, for errors that are no :class:`Problem`: a wrong path or method."""
 
 
+UNTHREADED = "thread_unsupported_request"
+"""The code by which clients learn that conversations are not kept here."""
+
+
 def error_type(status: int) -> str:
     """The type of an error of which only the status is known."""
     return STATUS_TYPES.get(status, "invalid_request_error" if status < 500 else "api_error")
@@ -66,6 +70,8 @@ def encode_problem(problem: Problem) -> bytes:
             {"candidate": cause.candidate, "phase": cause.phase, "kind": cause.kind}
             for cause in problem.causes[:MAX_CAUSES]
         ]
+    if problem.code == UNTHREADED:
+        fields["details"] = {"error_code": UNTHREADED, "unsupported": ["thread"]}
     known = {name: value for name, value in fields.items() if value is not None}
     return encode_error(ERROR_TYPES[problem.kind], problem.message, **known)
 

@@ -26,10 +26,11 @@ from lipstream.canonical.call import Call, Message, Role, Tool, ToolChoice, Tool
 from lipstream.canonical.limits import CallLimits
 from lipstream.canonical.parts import Part, Reasoning, Text, ToolCall, ToolResult
 from lipstream.canonical.seal import Seal
-from lipstream.errors import TooLarge
+from lipstream.errors import BadRequest, TooLarge
 from lipstream.framing.json_fields import FieldReader, refuse
 from lipstream.framing.json_guard import decode_json
 from lipstream.protocols.anthropic_messages.blocks import decode_blocks, decode_content
+from lipstream.protocols.anthropic_messages.errors import UNTHREADED
 from lipstream.protocols.anthropic_messages.options import decode_options
 from lipstream.protocols.anthropic_messages.wire import NAME
 
@@ -58,6 +59,7 @@ def decode_request(body: bytes, ask: Ask, limits: CallLimits) -> Call:
         raise TooLarge(f"the body has {len(body)} bytes, at most {limits.body} are allowed")
     reader = FieldReader(decode_json(body, max_depth=limits.json_depth), "")
     model = reader.text("model")
+    _check_is_whole(reader)
     system = _decode_system(reader, limits.parts_per_message)
     messages = _Messages(limits).decode(reader)
     tools = _decode_tools(reader, limits)
@@ -76,6 +78,18 @@ def decode_request(body: bytes, ask: Ask, limits: CallLimits) -> Call:
         headers=_passed(ask.headers),
         extra=reader.left,
     )
+
+
+def _check_is_whole(reader: FieldReader) -> None:
+    """Refuses to be one turn of a conversation that a provider keeps.
+
+    The next turn may lead to another provider, which would know nothing of the turns before.
+    Anthropic's own client, whose tool runner asks for it without being told to, knows this refusal
+    and sends the whole conversation from then on.
+    """
+    if reader.left.get("thread") is not None:
+        message = "thread: send the whole conversation, it is kept nowhere between requests"
+        raise BadRequest(message, param="thread", code=UNTHREADED)
 
 
 def _passed(headers: Mapping[str, str]) -> tuple[tuple[str, str], ...]:

@@ -60,6 +60,7 @@ class MessageStreamEncoder:
         self._end_fields: Fields = {}
         self._finish = e.MessageFinished(e.FinishReason.STOP)
         self._has_refused = False
+        self._has_details = False  # of a refusal
         self._is_started = False
         self._is_end_told = False
 
@@ -210,6 +211,7 @@ class MessageStreamEncoder:
         """What another dialect knows is left out."""
         if event.dialect != NAME:
             return b""
+        self._has_details = self._has_details or bool(event.fields.get("stop_details"))
         if event.scope == "whole_part":
             return self._blocks.whole(event.fields)
         if event.scope == "part":
@@ -226,8 +228,8 @@ class MessageStreamEncoder:
         return self._blocks.text(event.text)
 
     def _on_refusal(self, event: e.RefusalDelta) -> bytes:
-        """The words of this dialect's own upstreams stand in the end's details."""
-        if event.source is not None and event.source.dialect == NAME:
+        """This dialect's own upstreams have said it in the details of the end."""
+        if self._has_details:
             return b""
         self._has_refused = True
         return self._blocks.text(event.text)

@@ -99,9 +99,10 @@ class GeminiClient:
 
     def path(self, model: str, *, is_streaming: bool) -> str:
         """The model and the method; streams are asked for as server-sent events."""
-        name = model if model.startswith(_COLLECTIONS) else f"models/{quote(model, safe='')}"
+        is_path = model.startswith(_COLLECTIONS)
+        name = quote(model) if is_path else f"models/{quote(model, safe='')}"
         method = "streamGenerateContent?alt=sse" if is_streaming else "generateContent"
-        return f"/{quote(name, safe='/%')}:{method}"
+        return f"/{name}:{method}"
 
     def headers(self, call: Call | None) -> Sequence[tuple[str, str]]:
         """None of its own."""

@@ -69,7 +69,7 @@ class ArraySplitter:
                 self._is_in_text = not self._is_in_text and self._depth > 0
             elif mark == b"\\":
                 self._is_escaped = True
-            elif mark in b"{}":
+            else:
                 self._depth += 1 if mark == b"{" else -(self._depth > 0)
                 return mark, place
         return None

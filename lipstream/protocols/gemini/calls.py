@@ -8,13 +8,11 @@ arguments whole, and told at once.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
 
 from lipstream.canonical import events as e
 from lipstream.canonical.seal import Sealer
-from lipstream.framing.sse import encode_json
 from lipstream.protocols.gemini.partial_args import PartialArgs
-from lipstream.protocols.gemini.wire import NAME, Fields, made_up_id
+from lipstream.protocols.gemini.wire import NAME, Fields, json_text, made_up_id
 
 _KNOWN = frozenset({"name", "args", "id", "partialArgs", "willContinue"})
 
@@ -89,7 +87,7 @@ class CallReader:
         """Ends the call that is open, if one is."""
         if self._args is None:
             return
-        index, arguments = self.count - 1, _text(self._args.value())
+        index, arguments = self.count - 1, json_text(self._args.value())
         batch.append(e.ToolCallDelta(index, arguments, self._choice, source=source))
         seal = None
         if self._signature:
@@ -102,7 +100,3 @@ class CallReader:
         self._args = PartialArgs()
         batch.append(e.ToolCallStarted(self.count, self._id, name, self._choice, source=source))
         self.count += 1
-
-
-def _text(arguments: dict[str, Any]) -> str:
-    return encode_json(arguments).decode()

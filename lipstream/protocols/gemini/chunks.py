@@ -139,7 +139,10 @@ class ChunkReader:
         part = parts[0]
         if not part.text or chunk.createTime != self._fields.get("createTime", ""):
             return False
-        usage = self._new_usage(bytes(chunk.usageMetadata))
+        try:
+            usage = self._new_usage(bytes(chunk.usageMetadata))
+        except (msgspec.DecodeError, UnicodeDecodeError):
+            return False
         kind = e.ReasoningDelta if part.thought else e.TextDelta
         source = e.Source(NAME, data, 1 if usage is None else 2)
         batch.append(kind(part.text, candidate.index, source=source))
@@ -148,14 +151,11 @@ class ChunkReader:
         return True
 
     def _new_usage(self, data: bytes) -> Usage | None:
-        """The usage in this JSON; None where it is no news."""
+        """The usage in this JSON, which nobody has looked into yet; None where it is no news."""
         if not data or data == self._usage:
             return None
+        fields = msgspec.json.decode(data)
         self._usage = data
-        try:
-            fields = msgspec.json.decode(data)
-        except msgspec.DecodeError:
-            return None
         return decode_usage(fields) if isinstance(fields, dict) and fields else None
 
     # -------------------------------------------------------- the end

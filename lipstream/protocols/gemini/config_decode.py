@@ -114,7 +114,7 @@ def decode_tool_choice(reader: Reader) -> ToolChoice | None:
         return None
     config = reader.inner(TOOL_CONFIG)
     choice = None
-    if config.left.get("functionCallingConfig") is not None:
+    if config.left.get("functionCallingConfig"):  # an empty one says nothing
         choice = _decode_choice(config.inner("functionCallingConfig"))
     lift(config.left, TOOL_CONFIG, reader.left)
     return choice

@@ -89,10 +89,11 @@ _LEVELS = {"none": "minimal", "max": "high"}  # efforts that are no levels
 _BOXES = (CONFIG, TOOL_CONFIG, "thinkingConfig")
 
 
-def put_back(body: Fields, extra: Mapping[str, Any]) -> None:
+def put_back(body: Fields, call: Call) -> None:
     """Writes the extra fields of a call of this dialect to where they stood."""
-    for name, value in extra.items():
-        if name in (SCHEMA, LEVEL, ALT):
+    written = {ALT} if call.options.output_format is None else {ALT, SCHEMA}
+    for name, value in call.extra.items():
+        if (name in written and value is not None) or (name == LEVEL and value):
             continue
         place = body
         for box in _BOXES:

@@ -52,3 +52,8 @@ class Reader(FieldReader):
     def inner(self, name: str) -> Reader:
         """An object that has to be there, to be read in turn."""
         return Reader(self.left.pop(name, None), self.at(name))
+
+    def forget_null(self, name: str) -> None:
+        """Leaves a null out that is written as something else."""
+        if self.left.get(name, "") is None:
+            del self.left[name]

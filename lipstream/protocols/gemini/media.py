@@ -59,11 +59,12 @@ def decode_inline_data(reader: Reader) -> Part:
     """``{"inlineData": {"mimeType": ..., "data": ...}}``."""
     inner = reader.inner("inlineData")
     mime = inner.text("mimeType") or _ANY
+    inner.forget_null("mimeType")
     data = standard_base64(inner.needed_text("data"))
+    form = _format(mime) if mime.startswith("audio/") else ""
+    _keep_type(reader, mime, _audio_type(form) if form else mime)
     if mime.startswith("audio/"):
-        audio = Audio(data, _format(mime))
-        _keep_type(reader, mime, _audio_type(audio.format))
-        part: Part = Audio(data, audio.format, extra=reader.left)
+        part: Part = Audio(data, form, extra=reader.left)
     elif mime.startswith("image/"):
         part = Image(data_url(mime, data), extra=reader.left)
     else:
@@ -86,6 +87,7 @@ def decode_file_data(reader: Reader) -> Part:
 
 
 def _keep_type(reader: Reader, mime: str, told: str) -> None:
+    reader.left.pop("type", None)  # no field of a part's
     if mime != told:
         reader.left["type"] = mime
 
@@ -103,7 +105,7 @@ def _audio_type(form: str) -> str:
 # ---------------------------------------------------------------- encode
 
 
-def encode_media(part: Part, path: str, *, is_own: bool) -> Fields:
+def encode_media(part: Audio | Image | File, path: str, *, is_own: bool) -> Fields:
     """A media part as it goes to Gemini.
 
     Raises:
@@ -114,8 +116,6 @@ def encode_media(part: Part, path: str, *, is_own: bool) -> Fields:
         return _inline(mime or _audio_type(part.format), part.data)
     if isinstance(part, Image):
         return _encode_url(part.url, mime, "image/jpeg", "", is_own)
-    if not isinstance(part, File):
-        raise TypeError(part)
     if part.data:
         return _encode_file(part)
     if part.url:

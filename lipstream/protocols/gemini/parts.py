@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from lipstream.canonical.call import Role
 from lipstream.canonical.parts import (
     Audio,
     File,
@@ -25,23 +26,26 @@ from lipstream.canonical.seal import Seal
 from lipstream.errors import BadRequest
 from lipstream.framing.json_fields import merge_fields
 from lipstream.framing.json_guard import decode_json
-from lipstream.framing.sse import encode_json
 from lipstream.protocols.gemini.fields import Reader
 from lipstream.protocols.gemini.ids import CallBook
+from lipstream.protocols.gemini.joining import JOINED, begins_turn
 from lipstream.protocols.gemini.media import decode_file_data, decode_inline_data, encode_media
 from lipstream.protocols.gemini.results import decode_result
-from lipstream.protocols.gemini.wire import NAME, Fields, decode_signature, is_made_up
+from lipstream.protocols.gemini.wire import NAME, Fields, decode_signature, is_made_up, json_text
 
 # ---------------------------------------------------------------- decode
 
 
-def decode_part(value: Any, path: str, book: CallBook, *, is_model: bool) -> Part:
-    """Reads one part; ``is_model`` where it stands in a turn of the model's."""
+def decode_part(value: Any, path: str, book: CallBook, role: Role) -> Part:
+    """Reads one part of a turn of this role."""
     reader = Reader(value, path)
     if reader.left.get("thought") is False:
         del reader.left["thought"]
+    if reader.left.get(JOINED) == "":
+        del reader.left[JOINED]
     names = [name for name, field in reader.left.items() if field is not None]
-    if "functionResponse" in names:
+    is_model = role is Role.ASSISTANT
+    if role is Role.USER and "functionResponse" in names:
         return decode_result(reader, book)
     if is_model and "functionCall" in names:
         return _decode_call(reader, book)
@@ -53,6 +57,7 @@ def decode_part(value: Any, path: str, book: CallBook, *, is_model: bool) -> Par
 
 def _decode_text(reader: Reader, is_model: bool) -> Part:
     text = reader.optional_text("text") or ""
+    reader.forget_null("text")
     is_thought = is_model and reader.left.get("thought") is True
     if is_thought:
         del reader.left["thought"]
@@ -63,15 +68,16 @@ def _decode_text(reader: Reader, is_model: bool) -> Part:
 
 def _decode_call(reader: Reader, book: CallBook) -> ToolCall:
     inner = reader.inner("functionCall")
+    reader.left.pop("id", None)  # no field of a part's; the name is needed here
     name, given = inner.needed_text("name"), inner.text("id")
     arguments = inner.object("args") or {}
+    inner.forget_null("args")
     call_id = book.called(name, given)
     if given and (given != call_id or is_made_up(given)):
         reader.left["id"] = given
     reader.put_back("functionCall", inner)
     seal = _decode_seal(reader)
-    text = encode_json(arguments).decode()
-    return ToolCall(call_id, name, text, seal=seal, extra=reader.left)
+    return ToolCall(call_id, name, json_text(arguments), seal=seal, extra=reader.left)
 
 
 def _decode_seal(reader: Reader) -> Seal | None:
@@ -101,6 +107,9 @@ def encode_part(part: Part, path: str, *, is_own: bool) -> Fields | None:
         return None
     if isinstance(part, Image | File | Audio):
         return _merged(encode_media(part, path, is_own=is_own), part, is_own)
+    if isinstance(part, ToolCall):
+        given = part.extra.get("id") if is_own else None
+        return _merged(_encode_call(part, given), part, is_own)
     encode = _ENCODERS.get(type(part))
     return None if encode is None else _merged(encode(part), part, is_own)
 
@@ -108,7 +117,11 @@ def encode_part(part: Part, path: str, *, is_own: bool) -> Fields | None:
 def _merged(fields: Fields, part: Part, is_own: bool) -> Fields:
     if not is_own or not part.extra:
         return fields
-    more = {name: value for name, value in part.extra.items() if name not in ("type", "id")}
+    mark = "id" if isinstance(part, ToolCall) else "type"
+    is_marked = isinstance(part, ToolCall | Image | File | Audio)
+    more = {name: value for name, value in part.extra.items() if not is_marked or name != mark}
+    if begins_turn(part):
+        del more[JOINED]
     return merge_fields(fields, more)
 
 
@@ -129,10 +142,11 @@ def _encode_reasoning(part: Reasoning) -> Fields:
     return _sealed({"text": part.text, "thought": True}, part.seal)
 
 
-def _encode_call(part: ToolCall) -> Fields:
+def _encode_call(part: ToolCall, given: str | None) -> Fields:
+    """``given`` is the id that stood there, where that is another one or ours to look at."""
     call: Fields = {"name": part.name, "args": arguments_of(part)}
-    if call_id := told_id(part.id, part.extra.get("id")):
-        call["id"] = call_id
+    if given or not is_made_up(part.id):
+        call["id"] = given or part.id
     return _sealed({"functionCall": call}, part.seal)
 
 
@@ -147,15 +161,7 @@ _ENCODERS: dict[type[Part], Callable[..., Fields]] = {
     Text: _encode_text,
     Refusal: _encode_refusal,
     Reasoning: _encode_reasoning,
-    ToolCall: _encode_call,
 }
-
-
-def told_id(call_id: str, given: object) -> str:
-    """The id that Gemini is told of a call: what stood there, none where it was made up."""
-    if isinstance(given, str) and given:
-        return given
-    return "" if is_made_up(call_id) else call_id
 
 
 def arguments_of(call: ToolCall) -> Fields:

@@ -3,7 +3,8 @@
 The model stands in the path. Read is what clients really send: both spellings of a field, a single
 part or turn in the place of a list, turns without a role. A turn of the user's that holds results
 of tools becomes one message for each result and one for the rest; messages that stood in one turn
-say so (``content`` among their extra fields), so that the turn can be put together again.
+say so (``content`` among their extra fields), so that the turn can be put together again. How turns
+of the model's are joined is told in :mod:`.joining`.
 """
 
 from __future__ import annotations
@@ -23,13 +24,12 @@ from lipstream.framing.json_guard import decode_json
 from lipstream.protocols.gemini.config_decode import decode_options, decode_tool_choice
 from lipstream.protocols.gemini.fields import Reader
 from lipstream.protocols.gemini.ids import CallBook
+from lipstream.protocols.gemini.joining import JOINED, joined
 from lipstream.protocols.gemini.parts import decode_part
 from lipstream.protocols.gemini.schema import to_json_schema
 from lipstream.protocols.gemini.wire import ALT, NAME
 
 STREAM = "streamGenerateContent"
-JOINED = "content"  # the extra field of a message that goes on with the turn before it
-
 _ROLES = {
     "user": Role.USER,
     "": Role.USER,
@@ -93,7 +93,9 @@ def _decode_system(reader: Reader, limits: CallLimits) -> tuple[Message, ...]:
         del reader.left["systemInstruction"]
         return (Message(Role.SYSTEM, (Text(value),)),)
     content = reader.inner("systemInstruction")
-    parts = _decode_parts(content, limits, CallBook(), is_model=False)
+    parts = _decode_parts(content, limits, CallBook(), Role.SYSTEM)
+    if not parts and not content.left:
+        return ()
     return (Message(Role.SYSTEM, parts, extra=content.left),)
 
 
@@ -107,7 +109,7 @@ def _decode_contents(reader: Reader, limits: CallLimits) -> tuple[Message, ...]:
     messages: list[Message] = []
     for i, entry in enumerate(entries):
         messages += _decode_content(entry, f"contents[{i}]", limits, book)
-    return _with_seals(messages)
+    return _with_seals(joined(messages))
 
 
 def _decode_content(value: Any, path: str, limits: CallLimits, book: CallBook) -> list[Message]:
@@ -117,12 +119,14 @@ def _decode_content(value: Any, path: str, limits: CallLimits, book: CallBook) -
     if role is None:
         content.left["role"] = given
         content.refuse("role", "user or model")
+    content.left.pop("role", None)
+    if content.left.get(JOINED) == "":
+        del content.left[JOINED]
     if given not in ("user", "model", ""):
         content.left["role"] = given
-    is_model = role is Role.ASSISTANT
-    parts = _decode_parts(content, limits, book, is_model=is_model)
-    results = [] if is_model else [part for part in parts if isinstance(part, ToolResult)]
-    rest = tuple(part for part in parts if is_model or not isinstance(part, ToolResult))
+    parts = _decode_parts(content, limits, book, role)
+    results = [part for part in parts if isinstance(part, ToolResult)]
+    rest = tuple(part for part in parts if not isinstance(part, ToolResult))
     messages = [Message(Role.TOOL, (result,)) for result in results]
     if rest or not results:
         messages.append(Message(role, rest))
@@ -133,17 +137,14 @@ def _decode_content(value: Any, path: str, limits: CallLimits, book: CallBook) -
 
 
 def _decode_parts(
-    content: Reader, limits: CallLimits, book: CallBook, *, is_model: bool
+    content: Reader, limits: CallLimits, book: CallBook, role: Role
 ) -> tuple[Part, ...]:
     """The parts of a content; a single one may stand without its list."""
     if isinstance(content.left.get("parts"), dict):
         content.left["parts"] = [content.left["parts"]]
     path = content.at("parts")
     entries = content.objects("parts", limits.parts_per_message)
-    return tuple(
-        decode_part(entry, f"{path}[{i}]", book, is_model=is_model)
-        for i, entry in enumerate(entries)
-    )
+    return tuple(decode_part(entry, f"{path}[{i}]", book, role) for i, entry in enumerate(entries))
 
 
 def _with_seals(messages: list[Message]) -> tuple[Message, ...]:

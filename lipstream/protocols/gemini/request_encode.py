@@ -55,7 +55,7 @@ def encode_request(call: Call, model: str) -> bytes:
     if is_own:
         if call.options.service_tier is not None:
             body["serviceTier"] = call.options.service_tier
-        put_back(body, call.extra)
+        put_back(body, call)
     return encode_json(body)
 
 

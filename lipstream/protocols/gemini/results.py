@@ -13,11 +13,10 @@ from lipstream.canonical.parts import Audio, File, Image, Part, Text, ToolResult
 from lipstream.errors import BadRequest
 from lipstream.framing.json_fields import merge_fields
 from lipstream.framing.json_guard import decode_json
-from lipstream.framing.sse import encode_json
 from lipstream.protocols.gemini.fields import Reader
 from lipstream.protocols.gemini.ids import CallBook
 from lipstream.protocols.gemini.media import decode_file_data, decode_inline_data, encode_media
-from lipstream.protocols.gemini.wire import Fields, is_made_up
+from lipstream.protocols.gemini.wire import Fields, is_made_up, json_text
 
 _TEXT_KEYS = ("result", "output", "error")
 _MAX_PARTS = 2048
@@ -28,6 +27,7 @@ _MAX_PARTS = 2048
 def decode_result(reader: Reader, book: CallBook) -> ToolResult:
     """Reads the part that ``reader`` is at."""
     inner = reader.inner("functionResponse")
+    reader.left.pop("id", None)  # no field of a part's; the name is needed here
     name, given = inner.needed_text("name"), inner.text("id")
     call_id = book.answered(name, given)
     if given and (given != call_id or is_made_up(given)):
@@ -49,7 +49,7 @@ def _decode_response(response: Fields) -> Text:
         key, value = next(iter(response.items()))
         if key in _TEXT_KEYS and isinstance(value, str):
             return Text(value, extra={"type": key})
-    return Text(encode_json(response).decode())
+    return Text(json_text(response))
 
 
 def _decode_medium(value: Any, path: str) -> Part:
@@ -85,12 +85,12 @@ def encode_result(result: ToolResult, path: str, *, is_own: bool, takes_media: b
     return merge_fields(fields, {k: v for k, v in result.extra.items() if k != "id"})
 
 
-def media_of(result: ToolResult) -> list[Part]:
+def media_of(result: ToolResult) -> list[Image | File | Audio]:
     """What of a result is no text."""
     return [part for part in result.content if isinstance(part, Image | File | Audio)]
 
 
-def _encode_medium(part: Part, path: str, is_own: bool) -> Fields:
+def _encode_medium(part: Image | File | Audio, path: str, is_own: bool) -> Fields:
     fields = encode_media(part, path, is_own=is_own)
     if not is_own:
         return fields

@@ -108,6 +108,8 @@ class GeminiStreamEncoder:
             note = _NOTES.get(type(event))
             if note is not None:
                 note(self, event)
+        if not self._is_usage_told:  # chunks repeat all counts, also those that are no news
+            self._is_usage_told = b'"usageMetadata"' in source.data
         return True
 
     def _note_started(self, event: e.Started) -> None:
@@ -117,7 +119,6 @@ class GeminiStreamEncoder:
     def _note_usage(self, event: e.UsageReported) -> None:
         """Every chunk of this dialect repeats all counts, so the last one will do."""
         self._usage = event.usage
-        self._is_usage_told = True
         self._tail = b""
 
     def _note_extra(self, event: e.Extra) -> None:

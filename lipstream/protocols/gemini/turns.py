@@ -15,14 +15,16 @@ not make itself, or whose signature is lost, gets the word that Google has for s
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import attrs
 
 from lipstream.canonical.call import Call, Message, Role
-from lipstream.canonical.parts import Opaque, Part, Text, ToolCall, ToolResult
+from lipstream.canonical.parts import Opaque, Text, ToolCall, ToolResult
 from lipstream.framing.json_fields import merge_fields
+from lipstream.protocols.gemini.joining import JOINED, begins_turn
 from lipstream.protocols.gemini.models import takes_media_in_results, wants_signatures
 from lipstream.protocols.gemini.parts import encode_part
-from lipstream.protocols.gemini.request_decode import JOINED
 from lipstream.protocols.gemini.results import encode_result, media_of
 from lipstream.protocols.gemini.wire import NAME, NO_SEAL, Fields
 
@@ -38,8 +40,7 @@ def encode_turns(call: Call, model: str) -> Fields:
     system, rest = call.messages[:start], call.messages[start:]
     contents = _own(rest) if is_own else _Turns(model).encode(rest)
     if wants_signatures(model):
-        for content in contents:
-            _sign(content)
+        _sign(contents)
     body: Fields = {}
     if system and (instruction := _system(system, is_own)):
         body["systemInstruction"] = instruction
@@ -70,12 +71,17 @@ def _parts(message: Message, path: str, is_own: bool) -> list[Fields]:
     return found
 
 
-def _sign(content: Fields) -> None:
-    """Sees to it that the first call of a step is signed."""
-    parts = content.get("parts", ()) if content.get("role") == "model" else ()
-    first = next((part for part in parts if "functionCall" in part), None)
-    if first is not None:
-        first.setdefault("thoughtSignature", NO_SEAL)
+def _sign(contents: list[Fields]) -> None:
+    """Sees to it that the first call of every step is signed."""
+    is_first = True
+    for content in contents:
+        if content.get("role") != "model":
+            is_first = True
+            continue
+        calls = [part for part in content.get("parts") or () if "functionCall" in part]
+        if calls and is_first:
+            calls[0].setdefault("thoughtSignature", NO_SEAL)
+            is_first = False
 
 
 # ---------------------------------------------------------------- of this dialect
@@ -85,21 +91,28 @@ def _own(messages: tuple[Message, ...]) -> list[Fields]:
     contents: list[Fields] = []
     for i, message in enumerate(messages):
         path = f"contents[{i}]"
-        parts = _parts(message, path, True)
-        results = [part for part in message.parts if isinstance(part, ToolResult)]
-        for result in results:
-            parts.append(encode_result(result, path, is_own=True, takes_media=True))
-        if JOINED in message.extra and contents:
-            contents[-1].setdefault("parts", []).extend(parts)
-            continue
-        if message.parts and not parts:
-            continue  # only another provider's reasoning
-        extra = {name: value for name, value in message.extra.items() if name != JOINED}
-        fields: Fields = {"role": extra.get("role") or _role(message)}
-        if parts:
-            fields["parts"] = parts
-        contents.append(merge_fields(fields, extra))
+        is_joined = message.extra.get(JOINED) == ""
+        extra = {} if is_joined else message.extra
+        for turn in _turns_of(message):
+            parts = _parts(turn, path, True)
+            results = [part for part in turn.parts if isinstance(part, ToolResult)]
+            for result in results:
+                parts.append(encode_result(result, path, is_own=True, takes_media=True))
+            if is_joined and contents:
+                contents[-1].setdefault("parts", []).extend(parts)
+            elif parts or not turn.parts:  # else it was only another provider's reasoning
+                fields: Fields = {"role": extra.get("role") or _role(message)}
+                if parts:
+                    fields["parts"] = parts
+                contents.append(merge_fields(fields, extra))
     return contents
+
+
+def _turns_of(message: Message) -> list[Message]:
+    """The turns that a message was joined of."""
+    starts = [i for i, part in enumerate(message.parts) if i and begins_turn(part)]
+    bounds = [0, *starts, len(message.parts)]
+    return [attrs.evolve(message, parts=message.parts[i:j]) for i, j in pairwise(bounds)]
 
 
 def _role(message: Message) -> str:
@@ -138,7 +151,7 @@ class _Turns:
         within = takes_media_in_results(self.model)
         encoded = encode_result(result, path, is_own=False, takes_media=within)
         self.results.setdefault(result.call_id, []).append(encoded)
-        media: list[Part] = [] if within else media_of(result)
+        media = [] if within else media_of(result)
         if media:
             self.said.append({"text": f"Of the result of {result.name} ({result.call_id}):"})
         for part in media:

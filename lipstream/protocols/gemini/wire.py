@@ -14,6 +14,8 @@ import secrets
 from typing import Any
 from urllib.parse import unquote_to_bytes
 
+import msgspec
+
 from lipstream.canonical.events import FinishReason
 from lipstream.canonical.seal import Seal, packed, unpacked
 
@@ -23,6 +25,12 @@ NO_SEAL = "skip_thought_signature_validator"  # documented for calls that no Gem
 DUMMIES = frozenset({NO_SEAL, "context_engineering_is_the_way_to_go"})
 
 Fields = dict[str, Any]
+
+
+def json_text(value: object) -> str:
+    """Compact JSON for a text; it is to go into a string, so nothing needs an escape."""
+    return msgspec.json.encode(value).decode()
+
 
 # ---------------------------------------------------------------- finish reasons
 

@@ -42,7 +42,7 @@ from lipstream.protocols.openai_chat.wire import (
 
 _STICKY = frozenset({"system_fingerprint", "service_tier"})  # OpenAI repeats them in every chunk
 _TAIL = b'},"finish_reason":null}]}\n\n'
-_BOTH = (b'"reasoning_content"', b'"reasoning"')
+_BOTH: tuple[bytes, ...] = (b'"reasoning_content"', b'"reasoning"')
 
 
 class ChatStreamEncoder:

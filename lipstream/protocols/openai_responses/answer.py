@@ -6,7 +6,7 @@ the events said. Else the response is put together from the parts.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import attrs
@@ -65,8 +65,11 @@ def encode_answer(
     reason = choice.reason if choice is not None else e.FinishReason.STOP
     end = ended(reason)
     outline = Outline(new_id)
-    builder = _Builder(outline, new_id, is_own=bool(own))
-    builder.build(choice.parts if choice is not None else ())
+    logprobs = () if choice is None else choice.logprobs or ()
+    builder = _Builder(outline, new_id, logprobs, is_own=bool(own))
+    if not own and end["status"] == "completed":
+        parts = tuple(map(_with_arguments, parts))
+    builder.build(parts)
     status = "completed" if end["status"] == "completed" else "incomplete"
     response.update(end, output=outline.wire(status))
     if end["status"] == "completed":
@@ -111,16 +114,32 @@ def _said(parts: tuple[Part, ...]) -> list[Any]:
 # ---------------------------------------------------------------- putting together
 
 
+def _with_arguments(part: Part) -> Part:
+    """A call without arguments gets an empty object: clients parse what they get."""
+    if isinstance(part, ToolCall) and part.type == "function" and not part.arguments:
+        return attrs.evolve(part, arguments="{}")
+    return part
+
+
 class _Builder:
     """Puts parts into items.
 
     Args:
+        logprobs: Those of all texts; the first text gets them.
         is_own: The parts are of an upstream that speaks this dialect.
     """
 
-    def __init__(self, outline: Outline, new_id: NewId, *, is_own: bool) -> None:
+    def __init__(
+        self,
+        outline: Outline,
+        new_id: NewId,
+        logprobs: Sequence[Mapping[str, object]],
+        *,
+        is_own: bool,
+    ) -> None:
         self._outline = outline
         self._new_id = new_id
+        self._logprobs = logprobs
         self._message: Item | None = None
         self._is_own = is_own
 
@@ -146,7 +165,10 @@ class _Builder:
             self._message.open(media.FILE, file)
         else:
             text = part.text if isinstance(part, Text) else part.extra.get("transcript")
-            self._message.open(TEXT).pieces.append(text if isinstance(text, str) else "")
+            open_part = self._message.open(TEXT)
+            open_part.pieces.append(text if isinstance(text, str) else "")
+            open_part.logprobs.extend(self._logprobs)
+            self._logprobs = ()
 
     def _put(self, part: Part) -> None:
         if isinstance(part, Reasoning):

@@ -69,7 +69,7 @@ class Item:
     """One item.
 
     Attributes:
-        final: The item as the upstream ended it, in an answer that is passed on.
+        final: The item as it was ended, here or by an upstream whose answer is passed on.
         encrypted: What lets reasoning come back.
         is_over: It was told to its end.
         is_ours: It was made here, not by an upstream that speaks this dialect.
@@ -160,21 +160,25 @@ class Outline:
 
 
 def agrees(item: Item, wire: Mapping[str, Any], *, may_be_new: bool) -> bool:
-    """Whether an item on the wire says what was told of it; notes what it tells itself.
+    """Whether an item on the wire says what was told of it.
 
     Args:
         may_be_new: Texts of which nothing was told are told by this very event.
     """
-    new: list[tuple[Place, str]] = []
     for place, text in texts_of(wire):
         part = item.parts.get(place)
-        if part is not None and part.pieces:
-            if part.text != text:
+        if part is None or not part.pieces:
+            if text and not may_be_new:
                 return False
-        elif text:
-            new.append((place, text))
-    if new and not may_be_new:
-        return False
-    for place, text in new:
-        item.part_at(place, "").pieces.append(text)
+        elif part.text != text:
+            return False
     return True
+
+
+def adopt(item: Item, wire: Fields) -> None:
+    """The end of an item, with the texts that only it told."""
+    for place, text in texts_of(wire):
+        part = item.part_at(place, "")
+        if not part.pieces:
+            part.pieces.append(text)
+    item.final, item.is_over = wire, True

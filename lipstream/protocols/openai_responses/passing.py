@@ -22,6 +22,7 @@ from lipstream.protocols.openai_responses.outline import (
     Item,
     OpenPart,
     Outline,
+    adopt,
     agrees,
 )
 from lipstream.protocols.openai_responses.wire import (
@@ -104,9 +105,8 @@ class Passage:
     def _frame(self, source: WireSource) -> bytes:
         data, wire = source.data, source.event
         if self._model is not None and isinstance(wire.response, dict):
-            value = msgspec.json.decode(data)
-            value["response"] = {**value["response"], "model": self._model}
-            data = encode_json(value)
+            response = {**wire.response, "model": self._model}
+            data = encode_json({**_fields(data, wire), "response": response})
         elif not data.isascii():
             data = escape_line_ends(data)
         is_sound = wire.type.isprintable()  # a line end in it would begin another field
@@ -115,7 +115,7 @@ class Passage:
     # -------------------------------------------------------- what an event tells
 
     def _on_begin(self, wire: WireEvent, group: _Group) -> bool:
-        base = dict(wire.response)
+        base = {**(self.base or {}), **wire.response}
         if self._model is not None:
             base["model"] = self._model
         self.base = base
@@ -160,7 +160,8 @@ class Passage:
             return False
         if part.get("text") or part.get("refusal"):
             return False
-        kind = SUMMARY if is_summary else text_of(part.get("type"))
+        usual = REASONING_TEXT if item.kind == REASONING else TEXT
+        kind = SUMMARY if is_summary else text_of(part.get("type")) or usual
         item.parts["summary" if is_summary else "content", index] = OpenPart(kind, index)
         return True
 
@@ -196,7 +197,7 @@ class Passage:
             self._outline.put(item)
         if item.kind in CALLS:
             self._note_call(item, group)
-        item.final, item.is_over = wire.item, True
+        adopt(item, wire.item)
         return True
 
     def _agrees(self, item: Item, fields: Fields, group: _Group) -> bool:
@@ -243,6 +244,15 @@ class Passage:
             return self._holds(part, whole, group)
         part.pieces.append(wire.delta)
         return True
+
+
+def _fields(data: bytes, wire: WireEvent) -> Fields:
+    """All fields of an event, or those that were read, where others cannot be."""
+    try:
+        fields: Fields = msgspec.json.decode(data)
+    except msgspec.DecodeError:
+        fields = {"type": wire.type, "response": None, "sequence_number": wire.sequence_number}
+    return fields
 
 
 _NOTES: dict[str, Callable[[Passage, WireEvent, _Group], bool]] = {

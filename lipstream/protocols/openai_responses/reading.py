@@ -27,7 +27,6 @@ from lipstream.protocols.openai_responses.wire import (
     COMPLETED,
     CREATED,
     CUSTOM_CALL,
-    CUTS,
     FAILED,
     FUNCTION_CALL,
     IMAGE_CALL,
@@ -46,6 +45,7 @@ from lipstream.protocols.openai_responses.wire import (
     WireEvent,
     WireSource,
     listed,
+    reason_of,
     text_of,
 )
 
@@ -101,13 +101,16 @@ class EventReader:
             self._source = None
         self._start(response or {})
         for item, track in self._tracks.matched(listed((response or {}).get("output"))):
-            self._end_item(track or self._tracks.add(text_of(item.get("type"))), item)
+            if track is None:
+                track = self._tracks.add(text_of(item.get("type")), None, item.get("id"))
+            self._end_item(track, item)
         for track in self._tracks.all:
             self._end_item(track, {})
         self._end_part()
         if response is not None:
             self._read_response(response)
-        reason, detail = self._reason(response or {})
+        has_calls = any(track.call >= 0 for track in self._tracks.all)
+        reason, detail = reason_of(response or {}, has_calls=has_calls)
         batch.append(e.MessageFinished(reason, 0, detail, source=self._source))
         batch.append(e.Finished(source=self._source))
         self.is_over = True
@@ -165,15 +168,6 @@ class EventReader:
             self._batch.append(e.UsageReported(decode_usage(usage), source=self._source))
         if response:
             self._batch.append(e.Extra(NAME, "response", response, source=self._source))
-
-    def _reason(self, response: Fields) -> tuple[e.FinishReason, str]:
-        details = response.get("incomplete_details")
-        word = details.get("reason") if isinstance(details, dict) else None
-        if response.get("status") == "incomplete" or isinstance(word, str):
-            word = word if isinstance(word, str) else ""
-            return CUTS.get(word, e.FinishReason.LENGTH), "" if word in CUTS else word
-        has_calls = any(track.call >= 0 for track in self._tracks.all)
-        return e.FinishReason.TOOL_CALLS if has_calls else e.FinishReason.STOP, ""
 
     # -------------------------------------------------------- texts
 

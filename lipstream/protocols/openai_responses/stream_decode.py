@@ -211,6 +211,8 @@ def read_event(data: bytes) -> tuple[WireEvent, bool]:
     is_shallow = len(data) <= SHALLOW or data.count(b"{") + data.count(b"[") <= MAX_DEPTH
     if is_shallow:
         try:
+            if not data.isascii():
+                data.decode()  # also what is read over
             return decode_event(data), True
         except (msgspec.DecodeError, UnicodeDecodeError):
             pass

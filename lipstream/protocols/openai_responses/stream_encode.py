@@ -50,7 +50,7 @@ from lipstream.protocols.openai_responses.wire import (
     NewId,
     WireSource,
 )
-from lipstream.protocols.openai_responses.writing import Writer
+from lipstream.protocols.openai_responses.writing import TEXTS, Writer
 
 _ENDS = {"completed": COMPLETED, "incomplete": INCOMPLETE, "failed": FAILED}
 _CUT = frozenset({e.FinishReason.LENGTH, e.FinishReason.CONTENT_FILTER, e.FinishReason.REFUSAL})
@@ -84,6 +84,7 @@ class ResponseStreamEncoder:
         self._item: Item | None = None  # the message or the reasoning under way
         self._part: OpenPart | None = None  # of it
         self._calls: dict[int, Item] = {}
+        self._bare: Item | None = None  # the last call, where it ended without arguments
         self._usage: Usage | None = None
         self._reason = e.FinishReason.STOP
 
@@ -150,8 +151,9 @@ class ResponseStreamEncoder:
         self._base, self._calls, self._item = passage.base, passage.calls, passage.unfinished()
         self._writer.sequence = passage.sequence
         if self._item is not None:
-            parts = [part for part in self._item.parts.values() if not part.is_over]
-            self._part = parts[-1] if parts else None
+            parts = self._item.parts.values()
+            known = [part for part in parts if part.kind in TEXTS and not part.is_over]
+            self._part = known[-1] if known else None
 
     # -------------------------------------------------------- the answer
 
@@ -237,6 +239,7 @@ class ResponseStreamEncoder:
 
     def _leave(self, seal: str = "") -> None:
         """The end of the item under way."""
+        self._settle()
         item, self._item, self._part = self._item, None, None
         if item is None:
             return
@@ -283,11 +286,27 @@ class ResponseStreamEncoder:
         self._writer.argue(self._calls[event.index], event.arguments)
 
     def _on_call_finish(self, event: e.ToolCallFinished) -> None:
+        self._settle()
         item = self._calls[event.index]
-        self._writer.close_item(item, "completed")
+        if item.is_ours and item.kind == FUNCTION_CALL and not any(item.arguments.pieces):
+            self._bare = item
+        else:
+            self._writer.close_item(item, "completed")
         if event.seal is not None and event.seal.dialect != NAME:
             self._enter(REASONING)
             self._leave(encrypted(attrs.evolve(event.seal, call_id=item.call_id)))
+
+    def _settle(self) -> None:
+        """Ends a call without arguments, now that more came or nothing will.
+
+        Clients parse what they get, so it is given an empty object; not when the answer was cut
+        short, for then the arguments are missing.
+        """
+        item, self._bare = self._bare, None
+        if item is not None:
+            if self._status == "completed":
+                self._writer.argue(item, "{}")
+            self._writer.close_item(item, self._status)
 
 
 _ENCODERS: dict[type[e.Event], Callable[..., None]] = {

@@ -115,6 +115,16 @@ def text_of(value: Any) -> str:
     return encode_json(value).decode() if isinstance(value, dict | list) else ""
 
 
+def reason_of(response: Fields, *, has_calls: bool) -> tuple[FinishReason, str]:
+    """Why a response ended, and its own word for it where that says more."""
+    details = response.get("incomplete_details")
+    word = details.get("reason") if isinstance(details, dict) else None
+    if response.get("status") == "incomplete" or isinstance(word, str):
+        word = word if isinstance(word, str) else ""
+        return CUTS.get(word, FinishReason.LENGTH), "" if word in CUTS else word
+    return FinishReason.TOOL_CALLS if has_calls else FinishReason.STOP, ""
+
+
 Place = tuple[str, int]
 """A text within an item: the list it stands in, and its place there."""
 

@@ -32,7 +32,7 @@ from lipstream.protocols.openai_responses.wire import (
     Fields,
 )
 
-_TEXTS = {
+TEXTS = {
     # kind of part: what its events are called, and where the one at the end has the text
     TEXT: ("response.output_text", "text"),
     REFUSAL: ("response.refusal", "refusal"),
@@ -88,8 +88,8 @@ class Writer:
         else:
             for part in item.parts.values():
                 self.close_part(item, part)
-        item.is_over = True
-        self.emit(ITEM_DONE, {"output_index": item.index, "item": item.wire(status)})
+        item.final, item.is_over = item.wire(status), True
+        self.emit(ITEM_DONE, {"output_index": item.index, "item": item.final})
 
     def put_item(self, fields: Fields) -> None:
         """An item that comes as a whole, and may have been announced."""
@@ -129,7 +129,7 @@ class Writer:
         """A piece of a part's text."""
         part.pieces.append(text)
         if not part.head:
-            part.head = _head(_TEXTS[part.kind][0], item, part)
+            part.head = _head(TEXTS[part.kind][0], item, part)
         if logprobs:
             part.logprobs.extend(logprobs)
         self._delta(part, text, logprobs or _BARE)
@@ -152,8 +152,8 @@ class Writer:
             return
         part.is_over = True
         place = _place(item, part)
-        if part.kind in _TEXTS:
-            kind, field = _TEXTS[part.kind]
+        if part.kind in TEXTS:
+            kind, field = TEXTS[part.kind]
             more = {"logprobs": part.logprobs} if part.kind == TEXT else {}
             self.emit(f"{kind}.done", {**place, field: part.text, **more})
         done = SUMMARY_DONE if part.kind == SUMMARY else PART_DONE

@@ -81,14 +81,14 @@ def meant(answer: Answer) -> list[tuple[Any, ...]]:
     """The same of the canonical answer."""
     found: list[tuple[Any, ...]] = []
     for part in answer.choices[0].parts:
-        if isinstance(part, Text | Refusal) and part.text:
+        if isinstance(part, Text) and part.text:
             found.append(("text", part.text))
         elif isinstance(part, Reasoning) and (part.text or not is_redacted(part)):
             found.append(("thinking", part.text))
         elif isinstance(part, ToolCall):
             found.append(("tool_use", part.id, part.name, json.loads(part.arguments or "{}")))
         else:
-            assert isinstance(part, Opaque | Text | Reasoning)
+            assert isinstance(part, Opaque | Text | Reasoning | Refusal)
     return found
 
 

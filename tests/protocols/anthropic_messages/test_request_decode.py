@@ -22,6 +22,7 @@ from lipstream.canonical.parts import (
     ToolCall,
     ToolResult,
 )
+from lipstream.canonical.problem import Problem, ProblemKind
 from lipstream.canonical.seal import Seal, packed
 from lipstream.errors import BadRequest, TooLarge
 from lipstream.protocols.anthropic_messages import SERVER, MessagesServer
@@ -415,3 +416,15 @@ def test_limits_are_kept() -> None:
             server.decode_request(json.dumps(fields).encode())
     with pytest.raises(BadRequest, match="JSON"):
         server.decode_request(b"{")
+
+
+def test_conversation_that_a_provider_would_keep_is_refused_so_that_clients_send_it_whole() -> None:
+    """Anthropic's client looks for this code in this place, and goes on without a thread."""
+    body = {"model": "m", "messages": [{"role": "user", "content": "Hi"}]}
+    with pytest.raises(BadRequest) as caught:
+        SERVER.decode_request(json.dumps({**body, "thread": {"type": "create"}}).encode(), Ask())
+    assert (caught.value.param, caught.value.code) == ("thread", "thread_unsupported_request")
+    problem = Problem(400, ProblemKind.INVALID_REQUEST, "no", caught.value.code)
+    error = json.loads(SERVER.encode_problem(problem))["error"]
+    expected = {"error_code": "thread_unsupported_request", "unsupported": ["thread"]}
+    assert error["details"] == expected

@@ -8,12 +8,13 @@ from typing import Any
 import pytest
 
 from lipstream.canonical import events as e
+from lipstream.canonical.call import Call
 from lipstream.canonical.events import FinishReason
 from lipstream.canonical.limits import StreamLimits
 from lipstream.canonical.seal import Seal, Sealer
 from lipstream.canonical.usage import Usage
 from lipstream.errors import FaultKind
-from lipstream.protocols.anthropic_messages import CLIENT
+from lipstream.protocols.anthropic_messages import CLIENT, SERVER
 from lipstream.protocols.anthropic_messages.stream_decode import MessageStreamDecoder
 from tests.protocols.anthropic_messages.building import (
     NAME,
@@ -427,3 +428,15 @@ def test_what_is_kept_for_whole_blocks_is_bounded() -> None:
     body = stream(message_start()) + frame(block_start(0, type="x", data="x" * 400))[:-2]
     last = decode(body, limits=StreamLimits(answer_bytes=300))[-1]
     assert plain([last])[0][0] is FaultKind.PROTOCOL  # type: ignore[index]
+
+
+def test_refusal_is_told_in_the_words_of_its_details() -> None:
+    """Other protocols have a place for them; the details themselves stay for this one's clients."""
+    details = {"type": "refusal", "category": None, "explanation": "I will not."}
+    value = {"type": "message_delta", "delta": {"stop_reason": "refusal", "stop_details": details}}
+    data = b"data: %b\n\n" % json.dumps(value).encode()
+    events = CLIENT.stream_decoder().feed(data)
+    assert [event.text for event in events if isinstance(event, e.RefusalDelta)] == ["I will not."]
+    encoder = SERVER.stream_encoder(Call(dialect=NAME, model="m", messages=()))
+    anew = encoder.encode([*(event.changed() for event in events), e.Finished()])
+    assert anew.count(b"I will not.") == 1

@@ -7,10 +7,10 @@ import functools
 import re
 from typing import Any
 
-from botocore.eventstream import EventStreamBuffer
-from botocore.loaders import Loader
-from botocore.model import ServiceModel
-from botocore.parsers import create_parser
+from botocore.eventstream import EventStreamBuffer  # type: ignore[import-untyped]
+from botocore.loaders import Loader  # type: ignore[import-untyped]
+from botocore.model import ServiceModel  # type: ignore[import-untyped]
+from botocore.parsers import create_parser  # type: ignore[import-untyped]
 
 
 @functools.cache

@@ -31,10 +31,10 @@ def kind(status: int, name: str, text: str) -> FaultKind:
         (400, "ValidationException", "Input Tokens Exceeded: Number of input", K.CONTEXT_LENGTH),
         (400, "ValidationException", "expected maxLength: 9, actual: 10", K.CONTEXT_LENGTH),
         (400, "", "The provided model identifier is invalid.", K.NOT_FOUND),
-        (400, "ValidationException", "Invocation of model ID x with on-demand throughput isn\u2019t "
-         "supported. Retry", K.NOT_FOUND),
+        (400, "", "Invocation of model ID x with on-demand throughput isn\u2019t supported.",
+         K.NOT_FOUND),
         (400, "ValidationException", "This model doesn't support tool use.", K.UNSUPPORTED),
-        (400, "ValidationException", "Output blocked by content filtering policy", K.CONTENT_FILTER),
+        (400, "", "Output blocked by content filtering policy", K.CONTENT_FILTER),
         (403, "AccessDeniedException", "You don't have access to the model with", K.NOT_FOUND),
         (403, "AccessDeniedException", "User: x is not authorized to perform", K.CREDENTIALS),
         (403, "UnrecognizedClientException", "The security token is invalid.", K.CREDENTIALS),

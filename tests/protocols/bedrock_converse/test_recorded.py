@@ -118,7 +118,7 @@ def test_recorded_answers_go_back_as_they_came() -> None:
         given = [b["reasoningContent"] for b in blocks if "reasoningContent" in b]
         assert given == [proof_of(part) for part in parts if is_proven(part)], exchange.name
         proofs += len(given)
-    assert proofs == 8
+    assert proofs == 7
 
 
 def is_proven(part: Part) -> bool:

@@ -249,6 +249,25 @@ def test_audio_is_sent(given: str, expected: str) -> None:
     assert block == {"audio": {"format": expected, "source": {"bytes": "QUJD"}}}
 
 
+def test_audio_of_a_result_stands_behind_it() -> None:
+    """With a line that says whose it is: a result has no place for it."""
+    given = (Text("done"), Audio("QUJD", "wav"))
+    (_, content) = turns(
+        HELLO,
+        CALLS,
+        *results(ToolResult("a", given, "f"), ToolResult("b", (Audio("QUJD", "wav"),))),
+    )[2]
+    audio = {"audio": {"format": "wav", "source": {"bytes": "QUJD"}}}
+    assert content == [
+        {"toolResult": {"toolUseId": "a", "content": [{"text": "done"}]}},
+        {"toolResult": {"toolUseId": "b", "content": []}},
+        {"text": "Attached to the result of f (a):"},
+        audio,
+        {"text": "Attached to the result of the call (b):"},
+        audio,
+    ]
+
+
 # ---------------------------------------------------------------- tools
 
 SCHEMA = {"type": "object", "properties": {"x": {"type": "string"}}}

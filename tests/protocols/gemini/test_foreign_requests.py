@@ -217,6 +217,17 @@ def test_ids_that_were_made_up_are_not_told() -> None:
     ]
 
 
+def test_ids_of_other_dialects_beside_a_call_are_not_told() -> None:
+    """They mean something else there."""
+    call = ToolCall("x", "f", "{}", extra={"id": "item", "type": "odd"})
+    answer_ = ToolResult("x", (Text("1"),), "f", extra={"id": "item"})
+    said = sent(says(Role.ASSISTANT, call), says(Role.TOOL, answer_))
+    assert said == [
+        ("model", [{"functionCall": {"name": "f", "args": {}, "id": "x"}}]),
+        ("user", [answer("x", {"result": "1"})]),
+    ]
+
+
 def test_result_without_a_name_goes_by_its_id() -> None:
     """The service insists on one."""
     assert sent(result("x", name=""))[0][1][0]["functionResponse"]["name"] == "x"

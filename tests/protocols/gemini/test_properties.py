@@ -322,7 +322,13 @@ PARTS = [
     {"executableCode": {"code": "1"}},
 ]
 REQUEST = {
-    "contents": [{"role": "user", "parts": PARTS}, {"role": "model", "parts": PARTS}],
+    "contents": [
+        {"role": "user", "parts": PARTS},
+        {"role": "model", "parts": PARTS},
+        {"role": "model", "parts": [text("a", thought=True)]},
+        {"role": "model", "parts": PARTS},
+        {"role": "user", "parts": PARTS},
+    ],
     "systemInstruction": {"parts": [text("a")]},
     "tools": [
         {"functionDeclarations": [{"name": "f", "parameters": {"type": "OBJECT"}}]},

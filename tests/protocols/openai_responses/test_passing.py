@@ -214,6 +214,37 @@ def test_text_added_by_a_stage_is_told() -> None:
     assert found[-2]["response"]["output"][0]["id"] == "msg_1"
 
 
+def test_half_of_a_text_that_was_taken_out_is_not_told_at_the_end_of_its_item() -> None:
+    """What is left of the text is all of it; the same for reasoning of open models."""
+    raw = reasoning(content=[{"type": "reasoning_text", "text": "hi"}])
+    for kind, item in (("output_text", message("hi")), ("reasoning_text", raw)):
+        pieces = [delta(kind, "h"), delta(kind, "i")]
+        values = numbered([created(), added(item), *pieces, done(item), completed(item)])
+        assert told(decode(stream(*values))) == [*values, "[DONE]"]
+        last = [x for x in decode(stream(*values)) if getattr(x, "text", "") == "i"]
+        found = changed(lambda x, last=last: None if x in last else x, values)  # type: ignore[misc]
+        assert found[-2]["response"]["output"][0]["content"][0]["text"] == "h"
+        assert '"hi"' not in str(found).replace("'", '"')
+
+
+def test_parts_without_text_pass() -> None:
+    """An image in a message, and a text that is none."""
+    image = {"type": "output_image", "image_url": "u"}
+    place = {"item_id": "msg_1", "output_index": 0, "content_index": 0}
+    item = message(content=[image, {"type": "output_text", "text": None}])
+    values = numbered(
+        [
+            created(),
+            added(item),
+            event("content_part.added", **place, part={"type": "output_image"}),
+            event("content_part.done", **place, part=image),
+            done(item),
+            completed(item),
+        ]
+    )
+    assert told(decode(stream(*values))) == [*values, "[DONE]"]
+
+
 def test_notice_does_not_stop_the_passage() -> None:
     """There is no place for it."""
     events = decode(stream(*RICH))

@@ -77,7 +77,10 @@ def streams(draw: st.DrawFn) -> list[e.Event]:
 
 
 def normal(events: list[e.Event]) -> list[Any]:
-    """What has to come through: texts in a row as one, in order; calls by their ids."""
+    """What has to come through: texts in a row as one, in order; calls by their ids.
+
+    No arguments and an empty object are the same.
+    """
     found: list[Any] = []
     for x in events:
         if isinstance(x, e.TextDelta | e.ReasoningDelta | e.RefusalDelta):
@@ -93,7 +96,7 @@ def normal(events: list[e.Event]) -> list[Any]:
     for x in events:
         if isinstance(x, e.ToolCallDelta):
             arguments[x.index] = arguments.get(x.index, "") + x.arguments
-    return [found, arguments]
+    return [found, {index: text for index, text in arguments.items() if text != "{}"}]
 
 
 def reason_of(events: list[e.Event]) -> FinishReason:

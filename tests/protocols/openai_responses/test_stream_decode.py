@@ -220,6 +220,17 @@ def test_arguments_after_the_end_of_a_call_are_left_out() -> None:
     assert decoder.dropped_events == 1
 
 
+def test_texts_that_are_no_texts_are_read_over() -> None:
+    """Null, an object, and responses that are none."""
+    nothing = message(content=[{"type": "output_text", "text": None}, 7])
+    for middle in ([{**delta("output_text", None), "text": None}], [delta("output_text", "")]):
+        events = decode(stream(created(), *middle, completed(nothing)))
+        assert content(events) == []
+    odd = decode(stream(created(), delta("output_text", {"a": 1}), event("completed")))
+    assert content(odd) == [e.TextDelta('{"a":1}'), e.PartFinished("text")]
+    assert fold(odd).extra == {}
+
+
 def test_refusal_is_read() -> None:
     """In pieces, or at its end."""
     refused = message(content=[{"type": "refusal", "refusal": "no"}])

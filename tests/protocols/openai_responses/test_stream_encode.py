@@ -9,6 +9,7 @@ import pytest
 from lipstream.canonical import events as e
 from lipstream.canonical.events import FinishReason
 from lipstream.canonical.problem import Problem, ProblemKind
+from lipstream.canonical.seal import Seal
 from lipstream.canonical.usage import Usage
 from lipstream.errors import Cause
 from tests.protocols.openai_responses.building import (
@@ -199,6 +200,41 @@ def test_calls_may_overlap() -> None:
     assert (free["call_id"], free["name"], free["input"]) == ("c2", "g", "x")
     assert function["id"].startswith("fc_")
     assert free["id"].startswith("ctc_")
+
+
+@pytest.mark.parametrize(
+    ("reason", "arguments", "status"),
+    [
+        (FinishReason.TOOL_CALLS, "{}", "completed"),
+        (FinishReason.LENGTH, "", "incomplete"),
+    ],
+)
+def test_call_that_ends_without_arguments_gets_an_empty_object(
+    reason: FinishReason, arguments: str, status: str
+) -> None:
+    """But not the last one of an answer that was cut short: nobody knows what it was to get."""
+    seal = Seal("gemini", "sig")
+    events: list[e.Event] = [
+        e.ToolCallStarted(0, "a", "f"),
+        e.ToolCallDelta(0, ""),
+        e.ToolCallFinished(0, seal=seal),
+        e.ToolCallStarted(1, "b", "g", type="custom"),
+        e.ToolCallFinished(1),
+        e.ToolCallStarted(2, "c", "h"),
+        e.ToolCallFinished(2),
+    ]
+    values = told(*events, end=[e.MessageFinished(reason), e.Finished()])
+    output = values[-2]["response"]["output"]
+    assert [item["type"] for item in output] == [
+        "function_call",
+        "reasoning",
+        "custom_tool_call",
+        "function_call",
+    ]
+    assert (output[0]["arguments"], output[2]["input"]) == ("{}", "")
+    assert (output[3]["arguments"], output[3]["status"]) == (arguments, status)
+    deltas = [value["delta"] for value in values[:-1] if value["type"].endswith(".delta")]
+    assert deltas == ["", "{}", *([arguments] if arguments else [])]
 
 
 def test_logprobs_are_told() -> None:
