@@ -81,6 +81,8 @@ async def _serve(emulator: Emulator, port: int, host: str) -> None:
                 "openai-responses": emulator.base_url,
                 "anthropic-messages": emulator.origin,
                 "gemini": emulator.origin,
+                "bedrock": emulator.origin,
+                "acp": emulator.origin,
             },
         }
         print(msgspec.json.encode(ready).decode(), flush=True)

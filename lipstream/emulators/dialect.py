@@ -32,6 +32,8 @@ class Ask:
         purpose: An answer of the model, a count of tokens or embeddings.
         seen: What the request says, in the form that all dialects share; None where it is refused
             and for embeddings.
+        usual: The script of what leads up to an answer or goes with it, and is not one of the
+            model, where there is none of its own; None where the default one counts.
     """
 
     request: Request
@@ -42,6 +44,7 @@ class Ask:
     refusal: Script | None = None
     purpose: Purpose = "answer"
     seen: Seen | None = None
+    usual: Script | None = None
 
     @property
     def fields(self) -> Mapping[str, Any]:

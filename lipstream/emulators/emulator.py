@@ -18,8 +18,10 @@ import attrs
 import trio
 
 from lipstream.emulators import http
+from lipstream.emulators.acp import Acp
 from lipstream.emulators.alarm import Alarm
 from lipstream.emulators.anthropic_messages import AnthropicMessages
+from lipstream.emulators.bedrock import Bedrock
 from lipstream.emulators.dialect import Ask, Dialect
 from lipstream.emulators.gemini import Gemini
 from lipstream.emulators.http import Connection, Request
@@ -32,7 +34,13 @@ from lipstream.emulators.seen import repeat
 
 Choose = Callable[[Ask], Script | None]
 
-DIALECTS: tuple[Dialect, ...] = (OpenAIChat(), OpenAIResponses(), AnthropicMessages(), Gemini())
+DIALECTS: tuple[Dialect, ...] = (
+    OpenAIChat(),
+    OpenAIResponses(),
+    AnthropicMessages(),
+    Gemini(),
+    Bedrock(),
+)
 """The first one also words the errors that belong to no dialect."""
 
 _log = logging.getLogger(__name__)
@@ -83,6 +91,7 @@ class Emulator:
         self._needs_credential = require_auth or expect_key is not None
         self._expect_key = expect_key
         self._rng = random.Random(seed)
+        self._dialects: tuple[Dialect, ...] = (*DIALECTS, Acp())  # an agent remembers
         self._address: tuple[str, int] | None = None
 
     def set(self, model: str, *scripts: Script) -> None:
@@ -164,7 +173,7 @@ class Emulator:
         if (control := self._control(request)) is not None:
             await connection.send(control)
             return request.is_kept_alive
-        dialect = _dialect_of(request)
+        dialect = self._dialect_of(request)
         ask = dialect.read(request)
         entry = self.ledger.enter(request, connection, ask.body, ask.model)
         entry.dialect, entry.seen = type(dialect).__name__, ask.seen
@@ -173,6 +182,12 @@ class Emulator:
         return await self._player.play(steps, connection, entry, script)
 
     # ---- what is answered
+
+    def _dialect_of(self, request: Request) -> Dialect:
+        for dialect in self._dialects:
+            if dialect.serves(request) or dialect.lists_models(request):
+                return dialect
+        return DIALECTS[0]
 
     def _answer(self, dialect: Dialect, ask: Ask) -> tuple[Script, Stream | Body]:
         script = self._refuse(dialect, ask)
@@ -197,12 +212,12 @@ class Emulator:
         return None
 
     def _script_for(self, ask: Ask) -> Script:
-        chosen = self._choose(ask) if self._choose else None
+        chosen = self._choose(ask) if self._choose and ask.usual is None else None
         if chosen is not None:
             return chosen
         turns = self._scripts.get(ask.model)
         if not turns:
-            return self._default
+            return ask.usual or self._default
         takes_turn = len(turns) > 1 and ask.purpose == "answer"
         return turns.popleft() if takes_turn else turns[0]
 
@@ -226,10 +241,3 @@ def _in_loop(script: Script, ask: Ask) -> Script:
         return script
     text = repeat(ask.seen)
     return attrs.evolve(script, text=text, words=None, tool_calls=(), finish_reason=None)
-
-
-def _dialect_of(request: Request) -> Dialect:
-    for dialect in DIALECTS:
-        if dialect.serves(request) or dialect.lists_models(request):
-            return dialect
-    return DIALECTS[0]

@@ -109,8 +109,10 @@ def check_signatures(body: Any, model: str) -> None:
     """
     contents = Node(normalise(body, REQUEST), "", GeminiWords()).at("contents").items()
     current = _current_turn(contents)
+    calls = 0  # of the step, which may be told in several contents of the model's
     for index, content in enumerate(contents):
-        calls = 0
+        if _role(content) == "user":
+            calls = 0
         for part in content.at("parts").items():
             proof, call = part.at("thoughtSignature"), part.at("functionCall")
             name = "" if call.is_missing else call.need("name").text()
@@ -252,9 +254,13 @@ def _media(part: Node) -> SeenMedia:
 
 
 def _check_turns(said: Said) -> None:
-    """Calls follow the user or results; results follow calls, all in one content."""
+    """Calls follow the user or results; results follow calls, all in one content.
+
+    The model's contents in a row are one turn: Google's own client sends back what was streamed to
+    it, chunk by chunk.
+    """
     asked = 0
-    for index, (role, parts) in enumerate(said):
+    for index, (role, parts) in enumerate(_joined(said)):
         calls, results = _count(parts, SeenCall), _count(parts, SeenResult)
         if calls and (index == 0 or role == "user"):
             raise refuse(NO_USER_BEFORE)
@@ -263,6 +269,17 @@ def _check_turns(said: Said) -> None:
         if results != asked:
             raise refuse(UNEQUAL)
         asked = calls
+
+
+def _joined(said: Said) -> Said:
+    """With the model's contents in a row as one."""
+    joined: Said = []
+    for role, parts in said:
+        if joined and role == joined[-1][0] == "assistant":
+            joined[-1] = (role, joined[-1][1] + parts)
+        else:
+            joined.append((role, parts))
+    return joined
 
 
 def _count(parts: list[SeenPart], kind: type[SeenCall] | type[SeenResult]) -> int:

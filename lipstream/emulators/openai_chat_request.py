@@ -225,7 +225,8 @@ def _options(root: Node) -> dict[str, Any]:
         found["stop"] = _stops(stop)
     tool_choice = root.at("tool_choice")
     if not tool_choice.is_missing:
-        is_named = isinstance(tool_choice.value, dict)
+        given = tool_choice.value
+        is_named = isinstance(given, dict) and given.get("type") != "allowed_tools"
         found["tool_choice"] = choice(tool_choice, tool_choice.at("function") if is_named else None)
     return found | _format(root)
 

@@ -63,6 +63,7 @@ class Stream:
         broken: An event that does not parse.
         is_sse: An event stream: comments, CR LF and a byte order mark are possible.
         is_crlf: The provider ends lines in CR LF.
+        is_binary: There are no lines.
         headers: Those of the provider.
     """
 
@@ -74,6 +75,7 @@ class Stream:
     content_type: str = "text/event-stream; charset=utf-8"
     is_sse: bool = True
     is_crlf: bool = False
+    is_binary: bool = False
     headers: Headers = ()
 
 
@@ -184,7 +186,8 @@ def plan(script: Script, answer: Stream | Body, times: Times, framing: Framing) 
 
 
 def _play_stream(script: Script, stream: Stream, times: Times, framing: Framing) -> Iterator[Step]:
-    framing = attrs.evolve(framing, is_crlf=framing.is_crlf or stream.is_crlf)
+    has_crlf = (framing.is_crlf or stream.is_crlf) and not stream.is_binary
+    framing = attrs.evolve(framing, is_crlf=has_crlf)
     head = _head(script, stream, framing, None)
     if script.cut_in_head is not None:
         yield from _cut_head(head, script.cut_in_head, times.head)

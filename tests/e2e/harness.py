@@ -191,7 +191,7 @@ async def proxying(
         nursery.cancel_scope.cancel()
 
 
-BASE_PATHS = {"anthropic-compatible": "", "gemini": "/v1beta"}  # by kind; else /v1
+BASE_PATHS = {"anthropic-compatible": "", "gemini": "/v1beta", "acp": ""}  # by kind; else /v1
 
 
 def _base_url(emulator: Emulator, entries: Mapping[str, Any] | None, name: str) -> str:

@@ -23,10 +23,16 @@ from lipstream.errors import BadRequest, FaultKind, UpstreamFault
 from lipstream.protocols.openai_chat import CLIENT
 from lipstream.protocols.openai_chat import ChatClient as Dialect
 from lipstream.upstream.client import Origin, Request, StaleConnection
-from lipstream.upstream.http_backend import HttpAnswer, HttpBackend
+from lipstream.upstream.http_backend import HttpBackend
+from lipstream.upstream.http_exchange import HttpAnswer
 from lipstream.upstream.seals import SealMemory
 
-CALL = Call(dialect="openai_chat", model="m", messages=(Message(Role.USER, (Text("hi"),)),))
+CALL = Call(
+    dialect="openai_chat",
+    model="m",
+    messages=(Message(Role.USER, (Text("hi"),)),),
+    is_streaming=True,
+)
 GOOD = (
     b'data: {"choices":[{"index":0,"delta":{"content":"hi"}}]}\n\n',
     b": comment\n\n",

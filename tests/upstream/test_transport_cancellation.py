@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ssl
 from collections.abc import Awaitable, Callable
+from functools import partial
 
 import httpx
 import pytest
@@ -26,6 +27,7 @@ from tests.upstream.http_server import (
     open_files,
     serving,
 )
+from tests.upstream.stepwise import MOST_STEPS, cancelled_after
 
 LARGE = POST._replace(body=b"x" * 6_000_000)
 SLOW = (
@@ -36,22 +38,8 @@ SLOW = (
     b"lo\r\n0\r\n\r\n",
 )
 AUTHORITY = trustme.CA()
-MOST_STEPS = 5000
 
 Operation = Callable[[Transport, Server], Awaitable[None]]
-
-
-class CancelAfter(trio.abc.Instrument):
-    """Cancels a scope when the run has made a number of steps."""
-
-    def __init__(self, steps: int, scope: trio.CancelScope) -> None:
-        self._steps = steps
-        self._scope = scope
-
-    def after_task_step(self, task: trio.lowlevel.Task) -> None:
-        self._steps -= 1
-        if self._steps == 0:
-            self._scope.cancel()
 
 
 async def slowly(peer: Peer) -> None:
@@ -107,20 +95,6 @@ def tls_client() -> ssl.SSLContext:
     return context
 
 
-async def cancelled_after(
-    steps: int, operation: Operation, client: Transport, server: Server
-) -> bool:
-    """Whether the cancellation came before the operation was through."""
-    with trio.CancelScope() as scope:
-        instrument = CancelAfter(steps, scope)
-        trio.lowlevel.add_instrument(instrument)
-        try:
-            await operation(client, server)
-        finally:
-            trio.lowlevel.remove_instrument(instrument)
-    return scope.cancelled_caught
-
-
 async def sweep(operation: Operation, script: Script, is_secure: bool) -> list[int]:
     """Cancels after every step in turn; the connections that each cancellation left open."""
     left = []
@@ -129,7 +103,7 @@ async def sweep(operation: Operation, script: Script, is_secure: bool) -> list[i
         files = open_files()
         for steps in range(1, MOST_STEPS):
             client = Transport(ssl_context=client_context)
-            was_cancelled = await cancelled_after(steps, operation, client, server)
+            was_cancelled = await cancelled_after(steps, partial(operation, client, server))
             left.append(client.open_connections)
             await client.aclose()
             await trio.testing.wait_all_tasks_blocked(0.001)
@@ -173,7 +147,7 @@ async def test_a_cancellation_at_any_step_of_a_receive_loses_nothing() -> None:
                 while piece := await response.receive():
                     into.append(piece)
 
-            await cancelled_after(steps, lambda *_, read=read: read(), client, server)
+            await cancelled_after(steps, read)
             await read()
             response.close()
             assert (b"".join(received), client.open_connections) == (b"hello", 1)

@@ -107,7 +107,9 @@ class AnswerReader:
     def _start(self) -> None:
         if not self._has_started:
             self._has_started = True
-            self._batch += (e.Started(), e.MessageStarted())
+            # Converse does not say who answers: it is the model that was asked.
+            model = self._sealer.origin.partition(":")[2]
+            self._batch += (e.Started(model=model), e.MessageStarted())
 
     def _enter(self, index: int) -> None:
         """Content comes for a block: the one before it is over, unless it is a call."""
