@@ -12,6 +12,7 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from lipstream.canonical.losses import NOTIONS, Fate, Support
 from lipstream.compose import DIALECTS
+from lipstream.protocols import acp
 from tests.conformance.limits import LIMITS, SAYS, UNPLAYED, UNSPOKEN, Limit
 from tests.conformance.matrix import FRONTENDS, KINDS, SCENARIOS, Cell, cells
 from tests.conformance.protocols import dialect_of
@@ -21,6 +22,13 @@ TITLES: Mapping[str, str] = {
     "openai_responses": "OpenAI Responses",
     "anthropic_messages": "Anthropic Messages",
     "gemini": "Gemini generateContent",
+    "bedrock_converse": "Bedrock Converse",
+    "acp": "Agent Client Protocol",
+}
+
+SUPPORT: Mapping[str, Support] = {
+    **{name: dialect.support for name, dialect in DIALECTS.items()},
+    acp.NAME: acp.SUPPORT,
 }
 
 HEAD = """# Protocols
@@ -56,9 +64,9 @@ def render() -> str:
 
 def _section(frontend: str) -> str:
     """What becomes of what a client of one protocol says, by the provider's protocol."""
-    others = [name for name in FRONTENDS if name != frontend]
+    others = [name for name in SUPPORT if name != frontend]
     rows = [
-        [f"`{notion}`", *(WORDS[_support(name)[notion]] for name in others)]
+        [f"`{notion}`", *(WORDS[SUPPORT[name][notion]] for name in others)]
         for notion in NOTIONS
         if _can_say(frontend, notion)
     ]
@@ -66,15 +74,11 @@ def _section(frontend: str) -> str:
     return f"## From {TITLES[frontend]}\n\n{_table(head, rows)}"
 
 
-def _support(dialect: str) -> Support:
-    return DIALECTS[dialect].support
-
-
 def _can_say(frontend: str, notion: str) -> bool:
     """Whether a protocol has a word for it: then its own role towards providers has one, too."""
     if notion in UNSPOKEN.get(frontend, ()):
         return False
-    return notion in SAYS[frontend] or _support(frontend)[notion] in (Fate.KEPT, Fate.MAPPED)
+    return notion in SAYS[frontend] or SUPPORT[frontend][notion] in (Fate.KEPT, Fate.MAPPED)
 
 
 def _limits() -> str:
@@ -98,8 +102,11 @@ def _scenarios() -> str:
         f"({len({dialect_of(kind) for kind in KINDS})} protocols), {len(SCENARIOS)} scenarios: "
         f"{summary(played)}."
     )
-    rows = [[f"`{scenario.name}`", scenario.rule] for scenario in SCENARIOS]
-    table = _table(["scenario", "rule"], rows)
+    rules: dict[str, list[str]] = {}
+    for scenario in SCENARIOS:
+        rules.setdefault(scenario.rule, []).append(f"`{scenario.name}`")
+    rows = [[rule, ", ".join(names)] for rule, names in rules.items()]
+    table = _table(["what holds", "scenarios"], rows)
     return f"## What is tested between all of them\n\n{text}\n\n{table}"
 
 

@@ -138,7 +138,7 @@ class Rig:
     def _run(self) -> None:
         try:
             trio.run(self._main)
-        except BaseException as failure:  # noqa: BLE001 - told to whoever leaves the block
+        except Exception as failure:  # noqa: BLE001 - told to whoever leaves the block
             self._failure = failure
         finally:
             self._ready.set()
@@ -165,7 +165,7 @@ class Rig:
         for emulator in self.emulators.values():
             failures += emulator.failures
         if failures:
-            raise BaseExceptionGroup("the emulators failed", failures)
+            raise ExceptionGroup("the emulators failed", failures)
 
     def _config(self) -> str:
         backends = {}
