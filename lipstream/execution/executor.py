@@ -64,7 +64,8 @@ class Executor:
         """A new exchange, not running yet; ``time_limit`` seconds may shorten its deadline."""
         seconds = route.policy.deadline if time_limit is None else time_limit
         deadline = trio.current_time() + min(seconds, route.policy.deadline)
-        return LiveExchange(uuid.uuid4().hex, call, route, deadline, observers=self._observers)
+        name, observers = uuid.uuid4().hex, self._observers
+        return LiveExchange(name, call, route, deadline, self.backends, observers=observers)
 
     async def run(self, live: LiveExchange, delivery: Delivery) -> ExchangeRecord:
         """Runs one exchange to its end. Whatever happens, there is one ending and one record.

@@ -6,7 +6,7 @@ from __future__ import annotations
 import functools
 import time
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 import attrs
 import trio
@@ -15,10 +15,12 @@ from lipstream.canonical.call import Call
 from lipstream.canonical.candidate import Candidate
 from lipstream.canonical.policy import Policy
 from lipstream.errors import LipstreamError
-from lipstream.interfaces import Observer
+from lipstream.interfaces import Backend, Observer
 from lipstream.lifecycle.bill import estimate_prompt
 from lipstream.lifecycle.exchange import Exchange, ExchangeInput
 from lipstream.lifecycle.records import AttemptRecord
+from lipstream.routing.admission import Admissions
+from lipstream.routing.planner import Entry
 from lipstream.routing.selector import Selector
 
 
@@ -49,6 +51,7 @@ class LiveExchange:
     call: Call
     route: Route
     deadline: float
+    backends: Mapping[str, Backend]
     state: Exchange = attrs.field(factory=Exchange)
     scope: trio.CancelScope = attrs.field(factory=trio.CancelScope)
     work: trio.CancelScope = attrs.field(factory=trio.CancelScope)
@@ -64,8 +67,35 @@ class LiveExchange:
     @property
     def may_race(self) -> bool:
         """Whether attempts may run beside each other."""
+        return self.call.may_race or self._races_anything
+
+    @property
+    def _races_anything(self) -> bool:
+        """Whether the route says that also what leaves traces is raced."""
         chosen, policy = self.route.selector.race, self.route.policy
-        return self.call.may_race or (policy.race_side_effects if chosen is None else chosen)
+        return policy.race_side_effects if chosen is None else chosen
+
+    def company(self, entries: Sequence[Entry], running: Sequence[Entry]) -> Sequence[Entry]:
+        """Those of the entries that may be started now, beside each other and what runs.
+
+        Where nothing runs that is one at least: what is not raced is tried alone.
+        """
+        if self._races_anything:
+            return entries
+        if running and not (self.call.may_race and all(map(self._is_harmless, running))):
+            return ()
+        if not running and not (self.call.may_race and self._is_harmless(entries[0])):
+            return entries[:1]
+        return [entry for entry in entries if self._is_harmless(entry)]
+
+    def _is_harmless(self, entry: Entry) -> bool:
+        return not self.backends[entry.candidate.backend].abilities.leaves_traces
+
+    @functools.cached_property
+    def admissions(self) -> Admissions:
+        """Which candidates may take the call, and how; each is looked at when it is due."""
+        fallback = self.route.policy.fallback
+        return Admissions(self.call, fallback, lambda name: self.backends[name].abilities)
 
     @functools.cached_property
     def prompt_tokens(self) -> int:

@@ -11,12 +11,14 @@ from collections.abc import Callable
 import attrs
 
 from lipstream.canonical.call import Call
+from lipstream.canonical.candidate import Candidate
 from lipstream.canonical.policy import CommitPoint
 from lipstream.errors import UpstreamFault
 from lipstream.execution.live import LiveExchange
 from lipstream.execution.prefix import Prefix
 from lipstream.interfaces import Backend
 from lipstream.lifecycle.exchange import ExchangeInput
+from lipstream.routing.admission import Admission
 from lipstream.routing.classify import Verdict, classify
 
 
@@ -28,12 +30,14 @@ class Terms:
         call: What it sends, before the candidate's parameters.
         prefix: What it holds back.
         claim: Makes the attempt of this number the winner, or says that it is late.
+        admission: How the candidate may be asked; the call is made to fit it.
         rescue: ``prefill`` or ``splice`` where it is to go on with an answer that was cut.
     """
 
     call: Call
     prefix: Prefix
     claim: Callable[[int], bool]
+    admission: Admission
     rescue: str | None = None
 
 
@@ -59,9 +63,11 @@ class Opening:
         """An attempt is started."""
         self._live.state.send(ExchangeInput.LAUNCH)
 
-    def terms(self, backend: Backend) -> Terms:
-        """What an attempt at this backend goes by."""
-        return Terms(self._live.call, Prefix(self.point), self.claim)
+    def terms(self, backend: Backend, candidate: Candidate) -> Terms:
+        """What an attempt at this candidate goes by."""
+        admission = self._live.admissions.of(candidate)
+        call = admission.fit(self._live.call)
+        return Terms(call, Prefix(self.point), self.claim, admission)
 
     def claim(self, number: int) -> bool:
         """Makes the attempt of this number the winner; False when it is late."""

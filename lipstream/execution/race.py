@@ -21,7 +21,7 @@ from __future__ import annotations
 import math
 import random
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import trio
 
@@ -163,7 +163,7 @@ class Race:
             pending.step,
             entry,
             backend,
-            self._opening.terms(backend),
+            self._opening.terms(backend, entry.candidate),
             pending.due_at,
         )
         self._running.append(attempt)
@@ -177,6 +177,7 @@ class Race:
             excluded=self._excluded | running | self._pending.keys(),
             is_retry=self._opening.is_retry,
             is_known=self._backends.__contains__,
+            refusal=self._live.admissions.refusal,
         )
 
     def _next_step(self) -> Step | None:
@@ -185,9 +186,12 @@ class Race:
         selector, rng = self._live.route.selector, self._rng
         return next_step(selector, self._conditions(), rng)
 
+    def _company(self, step: Step) -> Sequence[Entry]:
+        return self._live.company(step.entries, [attempt.entry for attempt in self._running])
+
     def _begin(self, step: Step) -> None:
         now = trio.current_time()
-        for entry in step.entries if self._live.may_race else step.entries[:1]:
+        for entry in self._company(step):
             self._pending.add(Pending(now + entry.delay, entry, self._steps))
         self._steps += 1
         self._start_due()
@@ -241,7 +245,7 @@ class Race:
         if self._times.is_hedge_due(now):
             may_hedge = self._live.may_race and not self._pending
             step = self._next_step() if may_hedge else None
-            if step is not None and self._budget.withdraw():
+            if step is not None and self._company(step) and self._budget.withdraw():
                 self._begin(step)
 
     async def _wait(self) -> None:

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 import trio
 
 from lipstream.canonical.price import UNPRICED
+from lipstream.canonical.transport import Verdict
+from lipstream.errors import TransportRejected
 from lipstream.lifecycle.bill import Bill, make_bill
-from lipstream.lifecycle.records import AttemptRecord, ExchangeRecord
+from lipstream.lifecycle.records import AttemptRecord, ExchangeRecord, Reject
 
 if TYPE_CHECKING:
     from lipstream.execution.attempt import Attempt
@@ -20,6 +23,8 @@ def attempt_record(attempt: Attempt) -> AttemptRecord:
     """The record of an attempt that is over and closed."""
     fault, upstream = attempt.fault, attempt.upstream
     zero, tally = attempt.live.started_at, attempt.tally
+    admission = attempt.terms.admission
+    credential = fault.credential if fault else None
 
     def since(moment: float | None) -> float | None:
         return None if moment is None else moment - zero
@@ -48,6 +53,10 @@ def attempt_record(attempt: Attempt) -> AttemptRecord:
         usage=tally.usage,
         bill=_bill(attempt),
         rescue=attempt.terms.rescue,
+        credential=upstream.credential if upstream else credential,
+        operation=admission.invocation.operation,
+        delivery=admission.invocation.delivery,
+        mode=admission.mode,
     )
 
 
@@ -81,4 +90,13 @@ def exchange_record(live: LiveExchange, delivery: Delivery) -> ExchangeRecord:
         bytes_sent=delivery.bytes_sent,
         status=delivery.status,
         usage=winner.usage if winner else None,
+        rejects=tuple(_rejects(live)),
     )
+
+
+def _rejects(live: LiveExchange) -> Iterator[Reject]:
+    for candidate, admission in live.admissions.rejects:
+        asked, refusal = admission.invocation, admission.refusal
+        is_transport = isinstance(refusal, TransportRejected)
+        verdict = Verdict(False, asked.operation, asked.delivery) if is_transport else None
+        yield Reject(candidate, verdict, str(refusal))

@@ -23,6 +23,7 @@ import trio
 
 from lipstream.canonical import events as e
 from lipstream.canonical.call import Call, Message, Role, ToolMode
+from lipstream.canonical.candidate import Candidate
 from lipstream.canonical.parts import Text
 from lipstream.canonical.reasoning import effort_of
 from lipstream.errors import FaultKind, UpstreamFault
@@ -87,13 +88,14 @@ class Rescue(Opening):
     def launch(self) -> None:
         """Nothing: after the commit there is no LAUNCH, RESUME brings its own attempt."""
 
-    def terms(self, backend: Backend) -> Terms:
+    def terms(self, backend: Backend, candidate: Candidate) -> Terms:
         """Where the backend can be given the beginning as a prefill it is, else it starts anew."""
         given = self._given if backend.prefills else ""
-        call = self._prefilled if given else self._live.call
+        admission = self._live.admissions.of(candidate)
+        call = admission.fit(self._prefilled if given else self._live.call)
         seam = Seam(self._sent, given)
         prefix = Continuation(self.point, seam, wants_sealed=bool(call.tools))
-        return Terms(call, prefix, self.claim, "prefill" if given else "splice")
+        return Terms(call, prefix, self.claim, admission, "prefill" if given else "splice")
 
     def claim(self, number: int) -> bool:
         """Hands the exchange on to the first attempt that asks in time."""

@@ -213,6 +213,7 @@ def configured(
             "kind": "openai-compatible",
             "base_url": url,
             "api_key": f"sk-{name}",
+            "discover": False,  # upstreams see what the test asks, and nothing else
             **entries.get("*", {}),
             **entries.get(name, {}),
         }

@@ -10,6 +10,7 @@ import trio.testing
 from trio.testing import MockClock
 
 from lipstream.canonical import events as e
+from lipstream.canonical.abilities import ANYTHING
 from lipstream.canonical.call import Call
 from lipstream.canonical.candidate import Candidate
 from lipstream.canonical.policy import Policy
@@ -195,6 +196,7 @@ class GatedUpstream:
 
     dropped_events = 0
     is_resent = False
+    credential: str | None = None
 
     def __init__(self, channel: trio.MemoryReceiveChannel[e.Batch]) -> None:
         self.channel = channel
@@ -217,6 +219,7 @@ class GatedBackend:
     def __init__(self, id: str) -> None:
         self.id = id
         self.prefills = False
+        self.abilities = ANYTHING
         self.send, receive = trio.open_memory_channel[e.Batch](10)
         self.upstream = GatedUpstream(receive)
 

@@ -84,11 +84,11 @@ async def test_every_prompt_is_ended_wherever_it_is_given_up() -> None:
         cancelled = [session_of(entry) for entry in emulator.ledger.of_model("session/cancel")]
         given_up = {name for name, entry in prompts.items() if entry.outcome != "complete"}
         assert given_up <= set(cancelled)
-        assert len(cancelled) == len(set(cancelled)) > 5
-        assert len(emulator.ledger.of_model("response")) > 5
+        assert len(cancelled) == len(set(cancelled)) > 0
+        assert emulator.ledger.of_model("response")
         assert emulator.failures == []
         await client.aclose()
-    assert steps > 15
+    assert steps > 8  # two for each message, at least
 
 
 async def test_slow_goodbye_of_a_loser_costs_the_winner_nothing(
