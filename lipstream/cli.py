@@ -170,6 +170,23 @@ def check_config(context: click.Context, /, **options: Any) -> None:
 
 @main.command()
 @common
+@click.option("--json", "as_json", is_flag=True, help="For programs.")
+@click.option("--no-probe", is_flag=True, help="Send nothing that costs money.")
+@click.pass_context
+def doctor(context: click.Context, /, as_json: bool, no_probe: bool, **options: Any) -> None:
+    """Check every backend: key, connection, models, and a tiny answer."""
+    from lipstream.doctor.show import run_doctor
+
+    config = load(context, options)
+    try:
+        is_good = run_doctor(config, os.environ, is_probed=not no_probe, as_json=as_json)
+    except ConfigError as error:
+        refuse(error)
+    context.exit(0 if is_good else 1)
+
+
+@main.command()
+@common
 @click.pass_context
 def routes(context: click.Context, /, **options: Any) -> None:
     """Print backends, aliases and the default route as JSON."""
@@ -317,13 +334,15 @@ def resolve(config: Config) -> Setup:
 def banner(setup: Setup, addresses: Iterable[str]) -> list[tuple[str, str]]:
     """What is served, as labels and lines; never a key."""
     from lipstream.config.schema import HttpEntry
+    from lipstream.upstream.entries import key_count
 
     rows = [("lipstream", lipstream.__version__)]
     rows += [("listening", f"{address}/v1") for address in addresses]
     for name, entry in setup.backends.items():
         what = entry.kind if name != entry.kind else ""
         if isinstance(entry, HttpEntry):
-            key = "with a key" if entry.api_key else "without a key"
+            count = key_count(entry)
+            key = f"with {count} keys" if count > 1 else f"with{'' if count else 'out'} a key"
             what = ", ".join(part for part in (what, entry.base_url, key) if part)
         rows.append(("backend", f"{name}: {what or entry.kind}"))
     rows.append(("default", setup.default_route))

@@ -11,7 +11,6 @@ from __future__ import annotations
 import random
 import signal
 from collections.abc import Callable, Mapping, Sequence
-from typing import NamedTuple
 
 import attrs
 import trio
@@ -19,9 +18,11 @@ from hypercorn.config import Sockets
 
 from lipstream.canonical.limits import CallLimits
 from lipstream.canonical.policy import Policy
-from lipstream.config.env import Environment, key_in
+from lipstream.config.acp import AcpEntry
+from lipstream.config.env import Environment
 from lipstream.config.schema import (
     BackendEntry,
+    BedrockEntry,
     Config,
     HttpEntry,
     Path,
@@ -35,23 +36,39 @@ from lipstream.errors import BadSelector, ConfigError, Overloaded
 from lipstream.execution.executor import Executor
 from lipstream.interfaces import Backend, ClientDialect, Observer
 from lipstream.observe.metrics import Declared, Metrics
-from lipstream.protocols import anthropic_messages, gemini, openai_chat, openai_responses
+from lipstream.protocols import (
+    anthropic_messages,
+    bedrock_converse,
+    gemini,
+    openai_chat,
+    openai_responses,
+)
 from lipstream.routing.aliases import Alias, Aliases, compile_aliases
 from lipstream.routing.choice import ANY_MODEL, RouteRules, route_names
+from lipstream.routing.names import ModelNames
 from lipstream.routing.selector import caret, leaves, parse_selector
 from lipstream.server.app import LipstreamApp, Readiness, create_app
 from lipstream.server.endpoint import Gateway
 from lipstream.server.intake import Router
-from lipstream.server.models import ListedModel
+from lipstream.server.models import listed
 from lipstream.server.serve import Hooks, ServeConfig, Serving, listen, serve
 from lipstream.server.ways import actions_for, handlers_for
+from lipstream.upstream.acp import acp_backend
+from lipstream.upstream.bedrock import bedrock_backend, filled_bedrock
 from lipstream.upstream.client import Client
+from lipstream.upstream.clients import Clients
+from lipstream.upstream.discovery import Discovery, discovery_of
+from lipstream.upstream.entries import (
+    dialects_of,
+    found_keys,
+    http_backend,
+    key_count,
+    with_keys,
+)
 from lipstream.upstream.http_backend import HttpBackend
-from lipstream.upstream.httpx_client import HttpxClient
-from lipstream.upstream.providers import PROVIDERS, STUB, tariff_of
+from lipstream.upstream.providers import KINDS, PROVIDERS, STUB, tariff_of
 from lipstream.upstream.seals import SealMemory
 from lipstream.upstream.stub import Manner, StubBackend
-from lipstream.upstream.transport import Transport
 
 # The dialects that providers speak, by the name in their row.
 DIALECTS: Mapping[str, ClientDialect] = {
@@ -61,6 +78,7 @@ DIALECTS: Mapping[str, ClientDialect] = {
         openai_responses.CLIENT,
         anthropic_messages.CLIENT,
         gemini.CLIENT,
+        bedrock_converse.CLIENT,
     )
 }
 
@@ -149,6 +167,7 @@ def policy_of(routing: RoutingSection, *, keepalive: float) -> Policy:
         echo_alias=routing.echo_alias,
         early_headers=routing.early_headers,
         resume=routing.resume,
+        fallback=routing.transport.fallback_policy,
         keepalive=keepalive,
     )
 
@@ -158,10 +177,10 @@ def _found_backends(environment: Environment) -> dict[str, BackendEntry]:
     found: dict[str, BackendEntry] = {}
     variables: set[str] = set()  # a key makes one backend, of the first kind that takes it
     for kind, provider in PROVIDERS.items():
-        variable = provider.key_variable
-        if variable and variable not in variables and key_in(environment, variable):
-            variables.add(variable)
-            found[kind] = HttpEntry(kind=kind, models=(provider.default_model,))
+        is_taken = provider.key_variable in variables or not provider.base_url
+        if not is_taken and found_keys(provider, environment):
+            variables.add(provider.key_variable)
+            found[kind] = KINDS[kind](kind=kind, models=(provider.default_model,))
     return found | dict(STUBS)
 
 
@@ -171,22 +190,31 @@ def _filled(
     """The entry with what its provider has fixed."""
     if not isinstance(entry, HttpEntry):
         return entry
-    provider, path = PROVIDERS[entry.kind], ("backends", name)
+    provider = PROVIDERS[entry.kind]
+
+    def complain(field: str, why: str) -> ConfigError:
+        return config.fault(("backends", name, field), why)
+
+    if isinstance(entry, BedrockEntry):
+        entry = filled_bedrock(entry, environment, complain)
     base_url = entry.base_url or provider.base_url
     if not base_url:
-        raise config.fault((*path, "base_url"), f"is missing: kind {entry.kind} has no default")
+        form = f", it looks like {provider.base_url_form}" if provider.base_url_form else ""
+        raise complain("base_url", f"is missing: kind {entry.kind} has no default{form}")
     if (entry.proxy or entry.http2) and entry.transport is not TransportKind.HTTPX:
-        raise config.fault((*path, "transport"), "a proxy and HTTP/2 need transport: httpx")
-    key = entry.api_key or key_in(environment, provider.key_variable)
+        raise complain("transport", "a proxy and HTTP/2 need transport: httpx")
+    dialects_of(entry, provider, complain)
+    entry = with_keys(entry, provider, environment, complain)
     prefill = provider.prefill if entry.prefill is None else entry.prefill
-    return attrs.evolve(entry, base_url=base_url, api_key=key, prefill=prefill)
+    return attrs.evolve(entry, base_url=base_url, prefill=prefill)
 
 
 def _warnings(backends: Mapping[str, BackendEntry]) -> list[str]:
     return [
         f"{name} has no key: set api_key, or {variable} in the environment"
         for name, entry in backends.items()
-        if isinstance(entry, HttpEntry) and not entry.api_key
+        if isinstance(entry, HttpEntry) and not key_count(entry)
+        if not isinstance(entry, BedrockEntry)  # which has other ways to be let in
         if (variable := PROVIDERS[entry.kind].key_variable)
     ]
 
@@ -224,15 +252,6 @@ def _default_route(
 # ---------------------------------------------------------------- the objects
 
 
-class _ClientKey(NamedTuple):
-    """Backends that agree in these share a client, and with it its connections."""
-
-    transport: TransportKind
-    connect_timeout: float
-    proxy: str | None
-    http2: bool
-
-
 @attrs.define(eq=False)
 class Runtime:
     """A proxy that is ready to run.
@@ -248,6 +267,7 @@ class Runtime:
     gateway: Gateway
     app: LipstreamApp
     metrics: Metrics
+    discovery: Discovery
 
     def listen(self) -> Sockets:
         """Opens the listening sockets; for :meth:`serve`.
@@ -275,6 +295,7 @@ class Runtime:
         try:
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(self.gateway.keep_alive)
+                nursery.start_soon(self.discovery.run)
                 await serve(
                     self.app,
                     self.serve_config,
@@ -314,14 +335,16 @@ def build(config: Config, environment: Environment, observers: Sequence[Observer
         ConfigError: something does not fit together.
     """
     setup = resolve(config, environment)
-    clients: dict[_ClientKey, Client] = {}
+    clients = Clients()
     backends: dict[str, Backend] = {}
     seals = SealMemory()
     for name, entry in setup.backends.items():
         backends[name] = _make_backend(name, entry, clients, seals)
     metrics = Metrics(declared_in(setup), lambda: executor.live.open_upstreams)
     executor = Executor(backends, (*observers, metrics))
-    router = Router(setup.rules, setup.policy)
+    names = names_of(setup)
+    router = Router(names.rules, setup.policy)
+    discovery = discovery_of(setup.backends, backends, names.update, lambda _: router.forget())
     limits = CallLimits(body=config.server.body_limit)
     gateway = Gateway(executor, router, limits, config.errors.expose_upstream)
     forwarders = {n: b for n, b in backends.items() if isinstance(b, HttpBackend)}
@@ -330,10 +353,11 @@ def build(config: Config, environment: Environment, observers: Sequence[Observer
         actions=actions_for(gateway, forwarders),
         cancel=gateway.cancel,
         readiness=lambda: Readiness(is_draining=gateway.is_draining),
-        models=lambda: listed_models(setup),
+        models=lambda: listed(names),
+        learn=discovery.ready,
         metrics=metrics.render if config.serves_metrics else None,
     )
-    return Runtime(setup, backends, tuple(clients.values()), executor, gateway, app, metrics)
+    return Runtime(setup, backends, clients.all, executor, gateway, app, metrics, discovery)
 
 
 def declared_in(setup: Setup) -> Declared:
@@ -344,18 +368,15 @@ def declared_in(setup: Setup) -> Declared:
     return Declared(frozenset(models), frozenset(names))
 
 
-def listed_models(setup: Setup) -> list[ListedModel]:
-    """The models that backends declare, by the name that a client reaches them with."""
-    return [
-        ListedModel(model if setup.rules.declared[model] == name else f"{name}:{model}", name)
-        for name, entry in setup.backends.items()
-        for model in entry.models
-    ]
+def names_of(setup: Setup) -> ModelNames:
+    """The names under which models are reached."""
+    declared = {name: entry.models for name, entry in setup.backends.items()}
+    patterns = [alias.pattern for alias in setup.config.aliases]
+    may_route = not setup.config.routing.default_route.strip()
+    return ModelNames(setup.rules, declared, patterns, may_route)
 
 
-def _make_backend(
-    name: str, entry: BackendEntry, clients: dict[_ClientKey, Client], seals: SealMemory
-) -> Backend:
+def _make_backend(name: str, entry: BackendEntry, clients: Clients, seals: SealMemory) -> Backend:
     if isinstance(entry, StubEntry):
         manner = Manner(
             text=entry.text,
@@ -368,29 +389,8 @@ def _make_backend(
         return StubBackend(name, manner, entry.models, random.Random(entry.seed))
     assert isinstance(entry, HttpEntry)
     provider = PROVIDERS[entry.kind]
-    return HttpBackend(
-        id=name,
-        base_url=entry.base_url or "",
-        dialect=DIALECTS[provider.dialect],
-        key_header=provider.key_header,
-        seals=seals,
-        client=_client_for(entry, clients),
-        api_key=entry.api_key or None,
-        headers={header: value.reveal() for header, value in entry.headers.items()},
-        models=entry.models,
-        prefills=entry.prefill or False,
-    )
-
-
-def _client_for(entry: HttpEntry, clients: dict[_ClientKey, Client]) -> Client:
-    proxy = entry.proxy.reveal() if entry.proxy else None
-    key = _ClientKey(entry.transport, entry.connect_timeout, proxy, entry.http2)
-    if key not in clients:
-        clients[key] = _make_client(key)
-    return clients[key]
-
-
-def _make_client(key: _ClientKey) -> Client:
-    if key.transport is TransportKind.NATIVE:
-        return Transport(connect_timeout=key.connect_timeout)
-    return HttpxClient(connect_timeout=key.connect_timeout, proxy=key.proxy, http2=key.http2)
+    if isinstance(entry, AcpEntry):
+        return acp_backend(name, entry, provider, clients.of(entry))
+    if isinstance(entry, BedrockEntry):
+        return bedrock_backend(name, entry, provider, DIALECTS, clients.of(entry), seals)
+    return http_backend(name, entry, provider, DIALECTS, clients.of(entry), seals)

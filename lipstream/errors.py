@@ -147,6 +147,7 @@ class UpstreamFault(LipstreamError):
         retry_after: Seconds that the upstream asked to be left alone, or None.
         detail: The upstream's own words, redacted. For logs and records; shown to a client only by
             configuration.
+        credential: The id of the key that was used, set by whoever used it.
     """
 
     def __init__(
@@ -165,6 +166,7 @@ class UpstreamFault(LipstreamError):
         self.code = code
         self.retry_after = retry_after
         self.detail = detail
+        self.credential: str | None = None
 
 
 @attrs.frozen

@@ -1,11 +1,11 @@
-"""The seams between the parts, as structural types: whatever has these methods fits. No code, no
-defaults."""
+"""The seams between the parts, as structural types: whatever has these methods fits."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Protocol
 
+from lipstream.canonical.abilities import Abilities
 from lipstream.canonical.ask import Ask
 from lipstream.canonical.call import Call
 from lipstream.canonical.candidate import Candidate
@@ -19,8 +19,6 @@ from lipstream.lifecycle.records import AttemptRecord, ExchangeRecord
 
 Headers = Sequence[tuple[str, str]]
 
-# ---------------------------------------------------------------- upstream
-
 
 class Upstream(Protocol):
     """An open answer: a plain object, bound to no task. Whoever holds it closes it, once."""
@@ -32,6 +30,10 @@ class Upstream(Protocol):
     @property
     def is_resent(self) -> bool:
         """Whether the request went out twice, because a kept connection turned out to be dead."""
+
+    @property
+    def credential(self) -> str | None:
+        """The id of the key that it was asked with, if any."""
 
     async def receive(self) -> Batch:
         """The events of the next network read; empty when it had only comments or part of one.
@@ -62,19 +64,21 @@ class Backend(Protocol):
     def prefills(self) -> bool:
         """Whether its models go on from an assistant message at the end of a call."""
 
+    @property
+    def abilities(self) -> Abilities:
+        """What it can do, and how it may be asked."""
+
     def dropped(self, call: Call) -> Sequence[str]:
         """The fields of the call that its protocol has no place for, for the client to know."""
 
     async def open(self, call: Call, candidate: Candidate) -> Upstream:
-        """Sends the call and returns when the response's head says that an answer follows.
+        """Sends the call, whose ``is_streaming`` says how the answer is to travel; returns when the
+        response's head says that one follows.
 
         Raises:
             UpstreamFault: no answer follows.
             ClientFault: the call cannot be written in the backend's protocol.
         """
-
-
-# ---------------------------------------------------------------- protocols
 
 
 class StreamEncoder(Protocol):
@@ -164,9 +168,6 @@ class ClientDialect(Protocol):
 
     def decode_error(self, status: int, headers: Mapping[str, str], body: bytes) -> UpstreamFault:
         """What an error response means. Header names are lower-case; any body will do."""
-
-
-# ---------------------------------------------------------------- beside the way
 
 
 class Observer(Protocol):

@@ -10,6 +10,7 @@ import attrs
 import trio
 
 from lipstream.canonical import events as e
+from lipstream.canonical.abilities import ANYTHING, Abilities
 from lipstream.canonical.call import Call, Message, Role
 from lipstream.canonical.candidate import Candidate
 from lipstream.canonical.options import Options
@@ -103,6 +104,7 @@ class FakeUpstream:
 
     dropped_events = 0
     is_resent = False
+    credential: str | None = None
 
     def __init__(self, script: Script, opening: Opening) -> None:
         self._steps = list(script.steps)
@@ -132,8 +134,15 @@ class FakeBackend:
 
     models: Sequence[str] = ()
 
-    def __init__(self, id: str, *scripts: Script, prefills: bool = False) -> None:
+    def __init__(
+        self,
+        id: str,
+        *scripts: Script,
+        prefills: bool = False,
+        abilities: Abilities = ANYTHING,
+    ) -> None:
         self.id = id
+        self.abilities = abilities
         self.prefills = prefills
         self.scripts = list(scripts)
         self.ledger: list[Opening] = []

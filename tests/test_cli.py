@@ -304,9 +304,11 @@ def texts(rows: list[tuple[str, str]], label: str) -> list[str]:
 def test_banner_tells_of_keys_and_never_shows_them() -> None:
     """Which backend has one is what an operator needs to see."""
     up = "{kind: openai-compatible, base_url: http://h/v1}"
-    rows = rows_of(f"backends: {{openai: {{api_key: {KEY}}}, up: {up}}}")
+    both = f"openai: {{api_key: {KEY}}}, groq: {{api_keys: [a, b]}}"
+    rows = rows_of(f"backends: {{{both}, up: {up}}}")
     assert texts(rows, "backend") == [
         "openai: https://api.openai.com/v1, with a key",
+        "groq: https://api.groq.com/openai/v1, with 2 keys",
         "up: openai-compatible, http://h/v1, without a key",
     ]
     assert KEY not in str(rows)

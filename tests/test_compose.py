@@ -9,12 +9,14 @@ import trio
 from lipstream.canonical.policy import CommitPoint, Policy, Recovery
 from lipstream.canonical.price import Price, Tariff
 from lipstream.canonical.secret import Secret
-from lipstream.compose import Runtime, Setup, build, declared_in, listed_models, resolve
+from lipstream.canonical.transport import Fallback
+from lipstream.compose import Runtime, Setup, build, declared_in, names_of, resolve
 from lipstream.config.load import load_config
 from lipstream.config.schema import Config, HttpEntry
 from lipstream.emulators.emulator import Emulator
 from lipstream.emulators.script import Script
 from lipstream.errors import ConfigError
+from lipstream.server.models import listed
 from lipstream.server.serve import Serving
 from lipstream.upstream.http_backend import HttpBackend
 from lipstream.upstream.httpx_client import HttpxClient
@@ -78,6 +80,14 @@ def test_key_of_the_configuration_wins() -> None:
     assert http_entry(made, "openai").api_key == Secret("mine")
 
 
+def test_further_keys_of_the_environment_are_taken_as_well() -> None:
+    """Numbered as the provider's row says; a provider without a place of its own is not made."""
+    made = setup("", NVIDIA_API_KEY_1="a", NVIDIA_API_KEY_2="b", AZURE_OPENAI_API_KEY="c")
+    assert list(made.backends) == ["nvidia", "stub-fast", "stub-slow", "stub-flaky"]
+    nvidia = http_entry(made, "nvidia")
+    assert (nvidia.api_key, nvidia.api_keys) == (Secret("a"), (Secret("b"),))
+
+
 def test_compatible_backend_gets_no_key_from_the_environment() -> None:
     """Somebody's server does not get somebody else's key."""
     text = "backends: {a: {kind: openai-compatible, base_url: http://h/v1}}"
@@ -129,7 +139,7 @@ def test_policy_is_the_routing_section() -> None:
     made = setup(
         "routing: {max_attempts: 5, deadline: 60, idle: 5, patience: off, hedge_ratio: 0.5,"
         " commit: text, retry: same_first, max_wait: 1, echo_alias: true, early_headers: true,"
-        " race_side_effects: true, resume: twice}\n"
+        " race_side_effects: true, resume: twice, transport: {fallback_policy: exact}}\n"
         "stream_recovery: {auto_resume: {enabled: true, idle_timeout: 2, grace_period: 1s,"
         " emit_warning: false}}\n"
         "server: {keepalive: 3}"
@@ -149,6 +159,7 @@ def test_policy_is_the_routing_section() -> None:
         keepalive=3.0,
         resume=2,
         recovery=Recovery(idle=3.0, warns=False),
+        fallback=Fallback.EXACT,
     )
 
 
@@ -176,7 +187,7 @@ def test_labels_show_what_the_configuration_spells_out() -> None:
 def test_models_are_listed_by_the_name_that_reaches_them() -> None:
     """The first backend to declare a model has it under its bare name."""
     made = setup("backends: {s: {kind: stub, models: [a, b]}, t: {kind: stub, models: [a]}}")
-    assert [(m.id, m.owned_by) for m in listed_models(made)] == [
+    assert [(m.id, m.owned_by) for m in listed(names_of(made))] == [
         ("a", "s"),
         ("b", "s"),
         ("t:a", "t"),

@@ -118,6 +118,7 @@ FORMAL = frozenset(
     {"type", "role", "content", "id", "status", "stream", "stream_options"}
     # chat's other ways to say something canonical
     | {"max_tokens", "max_completion_tokens", "stop", "functions", "function_call"}
+    | {"reasoning", "reasoning_effort"}
     # Gemini's
     | {"$alt", "parameters", "generationConfig.responseSchema"}
     | {"generationConfig.thinkingConfig.thinkingLevel"}

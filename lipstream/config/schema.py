@@ -11,9 +11,17 @@ from collections.abc import Mapping
 
 import attrs
 
+from lipstream.canonical.capabilities import Capability
 from lipstream.canonical.limits import CALL_LIMITS
-from lipstream.canonical.policy import CommitPoint, Policy, Recovery
+from lipstream.canonical.policy import CommitPoint, Policy
 from lipstream.canonical.secret import Secret
+from lipstream.canonical.transport import Fallback, Mode
+from lipstream.config.sections import (
+    ErrorsSection,
+    LoggingSection,
+    ObservabilitySection,
+    RecoverySection,
+)
 from lipstream.config.values import (
     Address,
     BackendId,
@@ -52,27 +60,19 @@ class TransportKind(enum.Enum):
     HTTPX = "httpx"  # for HTTP proxies and HTTP/2
 
 
-class PostOutput(enum.Enum):
-    """What becomes of an answer that broke off."""
+class CredentialOrder(enum.Enum):
+    """Which of several usable keys goes first."""
 
-    FINISH_WITH_WARNING = "finish_with_warning"
-    FAIL = "fail"  # as without any recovery
-
-
-class LogLevel(enum.Enum):
-    """From which level on lines are logged."""
-
-    DEBUG = "debug"
-    INFO = "info"
-    WARNING = "warning"
-    ERROR = "error"
+    PRIORITY = "priority"
+    LEAST_RECENTLY_USED = "least_recently_used"
 
 
-class LogFormat(enum.Enum):
-    """How a line is written."""
+class Flavour(enum.Enum):
+    """In which of OpenAI's two protocols a backend that speaks both is asked."""
 
-    TEXT = "text"
-    JSON = "json"
+    AUTO = "auto"  # in the client's own, else in chat
+    CHAT = "chat"
+    RESPONSES = "responses"
 
 
 @attrs.frozen(kw_only=True)
@@ -121,6 +121,35 @@ class PriceEntry:
 
 
 @attrs.frozen(kw_only=True)
+class CredentialEntry:
+    """One key of a backend, and whose it is at the provider, for the records.
+
+    Attributes:
+        id: Stands for it in logs and records; by default ``c`` and its place, from ``c0``.
+        max_concurrent: Requests that may run with it at once.
+        max_per_minute: Requests that may start with it in any minute.
+    """
+
+    api_key: Secret
+    id: BackendId | None = None
+    remote_org_id: str | None = None
+    remote_project_id: str | None = None
+    remote_workspace_id: str | None = None
+    remote_account_id: str | None = None
+    remote_region: str | None = None
+    max_concurrent: Count | None = None
+    max_per_minute: Count | None = None
+
+
+@attrs.frozen(kw_only=True)
+class CapabilityEntry:
+    """What is different with some models; ``remove`` counts more."""
+
+    add: tuple[Capability, ...] = ()
+    remove: tuple[Capability, ...] = ()
+
+
+@attrs.frozen(kw_only=True)
 class BackendEntry:
     """What backends of every kind have in common.
 
@@ -144,23 +173,67 @@ class HttpEntry(BackendEntry):
 
     Attributes:
         base_url: By default the provider's.
-        api_key: By default from the provider's variable in the environment.
+        api_key: By default from the provider's variables in the environment.
+        api_keys: More of them. A key is used until the provider refuses it.
+        credentials: Instead of both.
+        flavour: For kinds that speak both of OpenAI's protocols.
+        capabilities: What models can do, by name, ``*`` standing for anything; one after the other.
+        modes: In which modes models are asked, by name; the first that fits counts. By default in
+            all that the provider has.
         headers: Sent with every request; as secret as the key.
         proxy: URL of an HTTP proxy, possibly with a password in it; for ``transport: httpx``.
         http2: Offer HTTP/2 to https servers; for ``transport: httpx``.
         connect_timeout: For name lookup, TCP and TLS together.
+        discover: Ask for its models now and then, for the list of models; ``models`` are shown
+            anyway. Kinds ``bedrock`` and ``acp`` have no list to ask for.
         prefill: Whether its models go on from an assistant message at the end of the messages, and
             say only what is new; by default as is known of the provider. For ``routing.resume``.
     """
 
     base_url: Url | None = None
     api_key: Secret | None = None
+    api_keys: tuple[Secret, ...] = ()
+    credentials: tuple[CredentialEntry, ...] = ()
+    credential_order: CredentialOrder = CredentialOrder.PRIORITY
+    flavour: Flavour = Flavour.AUTO
+    capabilities: Mapping[str, CapabilityEntry] = attrs.field(factory=dict)
+    modes: Mapping[str, tuple[Mode, ...]] = attrs.field(factory=dict)
     headers: Mapping[HeaderName, Secret] = attrs.field(factory=dict)
     transport: TransportKind = TransportKind.NATIVE
     proxy: Secret | None = None
     http2: bool = False
     connect_timeout: Seconds = 10.0
+    discover: bool = True
     prefill: bool | None = None
+
+    @property
+    def all_headers(self) -> Mapping[HeaderName, Secret]:
+        """``headers``, and under them what other settings come to."""
+        return self.headers
+
+
+@attrs.frozen(kw_only=True)
+class BedrockEntry(HttpEntry):
+    """Amazon Bedrock.
+
+    Attributes:
+        api_key: A Bedrock API key, sent as a bearer token instead of a signature; by default from
+            ``AWS_BEARER_TOKEN_BEDROCK``.
+        region: By default from ``AWS_REGION`` or ``AWS_DEFAULT_REGION``, else us-east-1.
+        access_key_id: With ``secret_access_key``. Without these and a key, whatever AWS's own tools
+            would use: the environment, files, a role of the machine.
+        base_endpoint: Instead of the region's; the same as ``base_url``.
+        disable_https: For a ``base_endpoint`` on this machine.
+        allow_insecure_non_loopback: Also for one elsewhere.
+    """
+
+    region: str | None = None
+    access_key_id: Secret | None = None
+    secret_access_key: Secret | None = None
+    session_token: Secret | None = None
+    base_endpoint: Url | None = None
+    disable_https: bool = False
+    allow_insecure_non_loopback: bool = False
 
 
 @attrs.frozen(kw_only=True)
@@ -187,6 +260,18 @@ class StubEntry(BackendEntry):
 
 
 @attrs.frozen(kw_only=True)
+class TransportSection:
+    """How strictly backends must offer what a client asks for.
+
+    Attributes:
+        fallback_policy: ``exact`` asks in the client's own mode, and no backend that does not
+            declare it; ``compatibility`` makes a stream or a whole answer of what there is.
+    """
+
+    fallback_policy: Fallback = _P.fallback
+
+
+@attrs.frozen(kw_only=True)
 class RoutingSection:
     """Who is asked, and for how long; see ``canonical.policy.Policy``.
 
@@ -208,40 +293,7 @@ class RoutingSection:
     echo_alias: bool = _P.echo_alias
     early_headers: bool = _P.early_headers
     resume: Resumes = _P.resume
-
-
-@attrs.frozen(kw_only=True)
-class AutoResumeSection:
-    """Closing an answer that is cut or stalls after its first content as if it had ended.
-
-    The finish reason is ``length``, in the words of the client's dialect: the answer is not whole.
-
-    Attributes:
-        idle_timeout: Silence after which an answer counts as stalled.
-        grace_period: What it gets on top of that.
-        emit_warning: Send a warning where the client's dialect has a place for it.
-    """
-
-    enabled: bool = False
-    idle_timeout: Seconds = 45.0
-    grace_period: Pause = 3.0
-    post_output_policy: PostOutput = PostOutput.FINISH_WITH_WARNING
-    emit_warning: bool = True
-
-
-@attrs.frozen(kw_only=True)
-class RecoverySection:
-    """What is done about streams that break off."""
-
-    auto_resume: AutoResumeSection = AutoResumeSection()
-
-    @property
-    def policy(self) -> Recovery | None:
-        """The same as the executor wants it; None for an error in the stream."""
-        given = self.auto_resume
-        if not given.enabled or given.post_output_policy is PostOutput.FAIL:
-            return None
-        return Recovery(idle=given.idle_timeout + given.grace_period, warns=given.emit_warning)
+    transport: TransportSection = TransportSection()
 
 
 @attrs.frozen(kw_only=True)
@@ -255,43 +307,6 @@ class AliasEntry:
 
     pattern: str
     replacement: str
-
-
-@attrs.frozen(kw_only=True)
-class ErrorsSection:
-    """What clients are told about failures.
-
-    Attributes:
-        expose_upstream: Error messages may carry the upstream's own words.
-    """
-
-    expose_upstream: bool = False
-
-
-@attrs.frozen(kw_only=True)
-class LoggingSection:
-    """What is logged to standard error."""
-
-    level: LogLevel = LogLevel.INFO
-    format: LogFormat = LogFormat.TEXT
-
-
-@attrs.frozen(kw_only=True)
-class MetricsSection:
-    """Figures for Prometheus at ``GET /metrics``, for everybody who can reach the port.
-
-    Attributes:
-        enabled: By default only where lipstream listens on a loopback address.
-    """
-
-    enabled: bool | None = None
-
-
-@attrs.frozen(kw_only=True)
-class ObservabilitySection:
-    """What can be seen from outside."""
-
-    metrics: MetricsSection = MetricsSection()
 
 
 @attrs.define
@@ -327,11 +342,11 @@ class Config:
     server: ServerSection = ServerSection()
     backends: Mapping[BackendId, BackendEntry] | None = None
     routing: RoutingSection = RoutingSection()
-    stream_recovery: RecoverySection = RecoverySection()
+    stream_recovery: RecoverySection = attrs.field(factory=RecoverySection)
     aliases: tuple[AliasEntry, ...] = ()
-    errors: ErrorsSection = ErrorsSection()
-    logging: LoggingSection = LoggingSection()
-    observability: ObservabilitySection = ObservabilitySection()
+    errors: ErrorsSection = attrs.field(factory=ErrorsSection)
+    logging: LoggingSection = attrs.field(factory=LoggingSection)
+    observability: ObservabilitySection = attrs.field(factory=ObservabilitySection)
     origins: Origins = attrs.field(init=False, factory=Origins, eq=False, repr=False)
 
     def fault(self, path: Path, message: str) -> ConfigError:

@@ -8,6 +8,7 @@ annotated with the kinds that are defined here; each carries its :class:`Reader`
 from __future__ import annotations
 
 import difflib
+import json
 import math
 import re
 from collections.abc import Callable, Iterable
@@ -27,6 +28,7 @@ _SIZE = re.compile(r"(\d+)\s*(KiB|MiB|GiB|kB|MB|GB|B)")
 _BYTES = {"B": 1, "kB": 10**3, "MB": 10**6, "GB": 10**9}
 _BYTES |= {"KiB": 2**10, "MiB": 2**20, "GiB": 2**30}
 _TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")  # RFC 9110, 5.6.2
+_LINE = re.compile(r"[^\x00-\x1f\x7f]*")
 _ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]*")
 
 
@@ -169,6 +171,18 @@ def _secret(value: object) -> Secret:
     return Secret(text)
 
 
+def _secret_map(value: object) -> Secret:
+    """A map of whatever JSON can say, as JSON text."""
+    typed = _typed(value)
+    if not isinstance(typed, dict):
+        raise ValueError
+    return Secret(json.dumps(typed, allow_nan=False, default=_refuse))
+
+
+def _refuse(value: object) -> object:
+    raise ValueError
+
+
 @attrs.frozen
 class Reader:
     """One kind of value: what is expected, in words, and how it is read.
@@ -201,6 +215,10 @@ Url = Annotated[
 ]
 HeaderName = Annotated[str, Reader("the name of an HTTP header", _matching(_TOKEN))]
 BackendId = Annotated[str, Reader("an id of letters, digits, - and _", _matching(_ID))]
+Line = Annotated[str, Reader("a text in one line (in quotes)", _matching(_LINE))]
+SecretMap = Annotated[
+    Secret, Reader("a map of texts, numbers, lists and maps", _secret_map, is_shown=False)
+]
 
 PLAIN: dict[Any, Reader] = {
     str: Reader("a text (in quotes, where YAML reads something else)", _text),

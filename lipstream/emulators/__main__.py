@@ -19,6 +19,7 @@ from typing import Any
 import msgspec
 import trio
 
+from lipstream.emulators import nvidia, openrouter
 from lipstream.emulators.emulator import Emulator
 from lipstream.emulators.script import Script, script_from_json
 from lipstream.errors import ConfigError
@@ -83,6 +84,8 @@ async def _serve(emulator: Emulator, port: int, host: str) -> None:
                 "gemini": emulator.origin,
                 "bedrock": emulator.origin,
                 "acp": emulator.origin,
+                "nvidia": emulator.origin + nvidia.PREFIX,
+                "openrouter": emulator.origin + openrouter.PREFIX,
             },
         }
         print(msgspec.json.encode(ready).decode(), flush=True)

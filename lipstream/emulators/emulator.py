@@ -26,8 +26,10 @@ from lipstream.emulators.dialect import Ask, Dialect
 from lipstream.emulators.gemini import Gemini
 from lipstream.emulators.http import Connection, Request
 from lipstream.emulators.ledger import Ledger
+from lipstream.emulators.nvidia import Nvidia
 from lipstream.emulators.openai_chat import OpenAIChat
 from lipstream.emulators.openai_responses import OpenAIResponses
+from lipstream.emulators.openrouter import OpenRouter
 from lipstream.emulators.playback import Body, Framing, Player, Stream, plan
 from lipstream.emulators.script import Script
 from lipstream.emulators.seen import repeat
@@ -91,7 +93,8 @@ class Emulator:
         self._needs_credential = require_auth or expect_key is not None
         self._expect_key = expect_key
         self._rng = random.Random(seed)
-        self._dialects: tuple[Dialect, ...] = (*DIALECTS, Acp())  # an agent remembers
+        # An agent remembers, and so does who puts answers off.
+        self._dialects: tuple[Dialect, ...] = (Nvidia(), OpenRouter(), *DIALECTS, Acp())
         self._address: tuple[str, int] | None = None
 
     def set(self, model: str, *scripts: Script) -> None:

@@ -55,6 +55,7 @@ _CODES: dict[str, FaultKind] = {
     "billing_hard_limit_reached": FaultKind.CREDENTIALS,
     "billing_not_active": FaultKind.CREDENTIALS,
     "billing_error": FaultKind.CREDENTIALS,  # Anthropic
+    "payment_required": FaultKind.CREDENTIALS,  # OpenRouter
     "access_terminated": FaultKind.CREDENTIALS,
     "authentication_error": FaultKind.CREDENTIALS,
     "permission_error": FaultKind.CREDENTIALS,
@@ -77,6 +78,7 @@ _CODES: dict[str, FaultKind] = {
     "engine_overloaded_error": FaultKind.OVERLOADED,  # Moonshot
     "server_overloaded": FaultKind.OVERLOADED,
     "service_unavailable": FaultKind.OVERLOADED,
+    "provider_overloaded": FaultKind.OVERLOADED,  # OpenRouter
     "unavailable_error": FaultKind.OVERLOADED,  # llama.cpp while it loads
     "insufficient_system_resource": FaultKind.OVERLOADED,  # DeepSeek, as a finish reason
     # the model's failure, though Groq calls it a bad request: another one may do better
@@ -131,7 +133,8 @@ _WORDS: tuple[tuple[FaultKind, re.Pattern[str]], ...] = (
         FaultKind.NOT_FOUND,
         re.compile(
             r"is not a valid model|model identifier is invalid|model not found|no such model"
-            r"|unknown model|invalid model|model names are|model [`'\"]?[^ ]+ (does not exist|not found|is not available)",
+            r"|unknown model|invalid model|model names are"
+            r"|model [`'\"]?[^ ]+ (does not exist|not found|is not available)",
             re.IGNORECASE,
         ),
     ),
@@ -146,10 +149,15 @@ _WORDS: tuple[tuple[FaultKind, re.Pattern[str]], ...] = (
     ),
     (
         FaultKind.OVERLOADED,
-        re.compile(r"overloaded|(at|over) capacity|(server|system) is (currently )?busy", re.I),
+        re.compile(
+            r"overloaded|(at|over) capacity|(server|system) is (currently )?busy"
+            r"|degraded function",  # NVIDIA, with a 400
+            re.IGNORECASE,
+        ),
     ),
     (FaultKind.RATE_LIMIT, re.compile(r"rate.?limit|too many requests", re.IGNORECASE)),
 )
+_EMPTY_WORDS = frozenset({"error", "about:blank"})  # they only say what everybody knows
 _WORDY = frozenset({FaultKind.BAD_REQUEST, FaultKind.SERVER})  # where the words are listened to
 
 _STATUSES: dict[int, FaultKind] = {
@@ -201,14 +209,14 @@ class Complaint:
         elif isinstance(value, list) and value and depth < 4:
             self._read(value[0], depth + 1)
         elif isinstance(value, dict) and depth < 4:
-            for name in ("code", "type", "title", "status", "status_code"):
+            for name in ("code", "type", "error_type", "title", "status", "status_code"):
                 self._word(value.get(name))
             for name in ("message", "msg", "detail", "error", "innererror", "metadata", "raw"):
                 self._read(value.get(name), depth + 1)
 
     def _word(self, value: Any) -> None:
-        if isinstance(value, str) and value != "error":  # it only says what everybody knows
-            self.codes.append(value)
+        if isinstance(value, str) and value not in _EMPTY_WORDS:
+            self.codes.append(value.rpartition(":")[2] if value.startswith("urn:") else value)
         elif isinstance(value, int) and 400 <= value < 600 and self.status is None:
             self.status = value
 
@@ -239,6 +247,13 @@ class Complaint:
         if kind is FaultKind.RATE_LIMIT and re.search(r"request too large", text, re.IGNORECASE):
             return FaultKind.CONTEXT_LENGTH  # Groq: 413, larger than the limit per minute
         return kind
+
+
+def is_problem(fields: Mapping[str, Any]) -> bool:
+    """Whether an object is problem details (RFC 9457), as NVIDIA sends them also in streams."""
+    kind, status = fields.get("type"), fields.get("status")
+    is_named = isinstance(kind, str) and kind.startswith(("urn:", "about:"))
+    return is_named or (isinstance(status, int) and status >= 400 and "title" in fields)
 
 
 def fault_in_stream(value: Any) -> UpstreamFault:

@@ -7,14 +7,31 @@ exchange is wall-clock time. None means that it did not come to that.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import attrs
 
 from lipstream.canonical.candidate import Candidate
+from lipstream.canonical.transport import Mode, Verdict
 from lipstream.canonical.usage import Usage
 from lipstream.errors import FaultKind
 from lipstream.lifecycle.attempt import AttemptState
 from lipstream.lifecycle.bill import NOTHING, Bill, total
 from lipstream.lifecycle.exchange import Ending
+
+
+@attrs.frozen
+class Reject:
+    """A candidate that was looked at and could not take the call: it had no attempt.
+
+    Attributes:
+        transport: What its backend does not offer; None where its model lacks something.
+        message: Our own words.
+    """
+
+    candidate: Candidate
+    transport: Verdict | None
+    message: str
 
 
 @attrs.frozen(kw_only=True)
@@ -40,6 +57,11 @@ class AttemptRecord:
         bill: What it came to, with estimates for what was not reported.
         rescue: How it was to go on with an answer that was cut: ``prefill`` (it was given the
             beginning) or ``splice`` (asked anew); None for an attempt at a whole answer.
+        credential: The id of the key that was used last; None without one, and where the attempt
+            was cancelled before it was known.
+        operation: What the client asked for, in the terms of transport negotiation, or empty.
+        delivery: How the client wants its answer, where that was part of it.
+        mode: How the backend was asked; None left it to the backend.
     """
 
     number: int
@@ -65,6 +87,15 @@ class AttemptRecord:
     usage: Usage | None = None
     bill: Bill = NOTHING
     rescue: str | None = None
+    credential: str | None = None
+    operation: str = ""
+    delivery: Mode | None = None
+    mode: Mode | None = None
+
+    @property
+    def is_bridged(self) -> bool:
+        """Whether the answer travelled otherwise than the client wanted it."""
+        return None not in (self.mode, self.delivery) and self.mode is not self.delivery
 
 
 @attrs.frozen(kw_only=True)
@@ -81,6 +112,7 @@ class ExchangeRecord:
             rescues handed the answer on. ``usage`` is that attempt's.
         attempts: In order of number; every one that was started, exactly once.
         status: The HTTP status that was sent, or None when the client was gone before.
+        rejects: The candidates that could not take the call, as far as they were looked at.
     """
 
     id: str
@@ -99,6 +131,16 @@ class ExchangeRecord:
     bytes_sent: int = 0
     status: int | None = None
     usage: Usage | None = None
+    rejects: tuple[Reject, ...] = ()
+
+    @property
+    def negotiations(self) -> Iterator[Verdict]:
+        """What came of asking for a transport: of every attempt, and of those that had none."""
+        for attempt in self.attempts:
+            yield Verdict(True, attempt.operation, attempt.delivery)
+        for reject in self.rejects:
+            if reject.transport is not None:
+                yield reject.transport
 
     @property
     def rescues(self) -> int:

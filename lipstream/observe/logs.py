@@ -1,5 +1,5 @@
-"""Lines on standard error: one for each exchange, at level debug one for each attempt, and what the
-libraries have to say.
+"""Lines on standard error: one for each exchange and for each candidate whose transport was
+rejected, at level debug two for each attempt, and what the libraries have to say.
 
 What a client wrote (a model's name) cannot break out of its line or steer a terminal. Nothing of a
 prompt, an answer or a key is ever logged.
@@ -17,8 +17,9 @@ from typing import Any, TextIO
 import structlog
 from structlog.typing import EventDict, Processor
 
+from lipstream.canonical.transport import Mode
 from lipstream.lifecycle.exchange import ExchangeState
-from lipstream.lifecycle.records import AttemptRecord, ExchangeRecord
+from lipstream.lifecycle.records import AttemptRecord, ExchangeRecord, Reject
 
 SHOWN = 200  # characters of a name that a client chose
 LEVELS = {"debug": 10, "info": 20, "warning": 30, "error": 40}
@@ -34,13 +35,15 @@ class AccessLog:
         self._logger = logger
 
     def on_attempt(self, exchange_id: str, record: AttemptRecord) -> None:
-        """One line at level debug."""
+        """Two lines at level debug; only one where no answer was opened."""
+        self._opened(exchange_id, record)
         self._tell(
             self._logger.debug,
             "attempt",
             id=exchange_id,
             number=record.number,
             candidate=_short(record.candidate.key),
+            credential=record.credential,
             state=record.state.value,
             reason=record.reason,
             status=record.status,
@@ -53,6 +56,8 @@ class AccessLog:
     def on_exchange(self, record: ExchangeRecord) -> None:
         """One line at level info; at level warning, and with the causes, where the client did not
         get its answer."""
+        for reject in record.rejects:
+            self._rejected(record.id, reject)
         is_loud = record.ending.state in _LOUD
         winner = next((a for a in record.attempts if a.number == record.winner), None)
         self._tell(
@@ -70,6 +75,36 @@ class AccessLog:
             causes=_causes(record.attempts) if is_loud else None,
         )
 
+    def _opened(self, exchange_id: str, record: AttemptRecord) -> None:
+        if record.opened_at is None or record.headers_at is None:
+            return
+        self._tell(
+            self._logger.debug,
+            "backend_attempt_opened",
+            call_id=exchange_id,
+            attempt=record.number,
+            candidate_key=_short(record.candidate.key),
+            backend=record.candidate.backend,
+            model=_short(record.candidate.model),
+            operation=record.operation or None,
+            client_delivery_mode=_mode(record.delivery),
+            upstream_transport_mode=_mode(record.mode),
+            is_bridged=record.is_bridged,
+            open_duration_ms=round((record.headers_at - record.opened_at) * 1000, 1),
+        )
+
+    def _rejected(self, exchange_id: str, reject: Reject) -> None:
+        is_transport = reject.transport is not None
+        self._tell(
+            self._logger.info if is_transport else self._logger.debug,
+            "transport_reject" if is_transport else "capability_reject",
+            decision="exclude_candidate",
+            candidate_key=_short(reject.candidate.key),
+            backend=reject.candidate.backend,
+            call_id=exchange_id,
+            why=reject.message,
+        )
+
     @staticmethod
     def _tell(write: Callable[..., object], event: str, **fields: object) -> None:
         with contextlib.suppress(OSError):  # standard error may be a pipe that nobody reads
@@ -82,6 +117,10 @@ def _causes(attempts: Sequence[AttemptRecord]) -> str:
 
 def _short(text: str) -> str:
     return text if len(text) <= SHOWN else text[:SHOWN] + "..."
+
+
+def _mode(mode: Mode | None) -> str | None:
+    return None if mode is None else mode.value
 
 
 def _seconds(value: float | None) -> float | None:

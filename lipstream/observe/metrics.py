@@ -1,6 +1,7 @@
 """Figures for Prometheus, counted from the records: one row for each.
 
-What is counted is data: :data:`OF_ATTEMPTS` and :data:`OF_EXCHANGES`. One more metric is one more
+What is counted is data: :data:`OF_ATTEMPTS`, :data:`OF_EXCHANGES` and, for what an exchange has
+several of, :data:`OF_NEGOTIATIONS`. One more metric is one more
 row there; one more label is one more row in the table of labels above it. Labels have few values:
 what a client can make up (a model's name, a selector) is only shown when the configuration spells
 it out, and is ``other`` otherwise.
@@ -26,11 +27,13 @@ from prometheus_client import (
 from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.registry import Collector
 
+from lipstream.canonical.transport import OPERATIONS, Mode, Verdict
 from lipstream.lifecycle.records import AttemptRecord, ExchangeRecord
 
 OTHER = "other"
+UNKNOWN = "unknown"
 
-R = TypeVar("R")  # AttemptRecord or ExchangeRecord
+R = TypeVar("R")  # AttemptRecord, ExchangeRecord or Verdict
 
 _ABORTS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0)
 _ANSWERS = (0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 25.0, 60.0, 120.0)
@@ -149,6 +152,31 @@ OF_EXCHANGES: Sequence[Row[ExchangeRecord]] = (
 )
 
 
+def _operation(verdict: Verdict) -> str:
+    known = verdict.operation in OPERATIONS.values()
+    return verdict.operation if known else OTHER if verdict.operation else UNKNOWN
+
+
+def _mode(mode: Mode | None) -> str:
+    return UNKNOWN if mode is None else mode.value
+
+
+LABELS_OF_NEGOTIATIONS: Labels[Verdict] = {
+    "operation": lambda verdict, _: _operation(verdict),
+    "mode": lambda verdict, _: _mode(verdict.mode),
+    "outcome": lambda verdict, _: "accept" if verdict.is_accepted else "reject",
+}
+
+OF_NEGOTIATIONS: Sequence[Row[Verdict]] = (
+    Row(
+        "lip_executor_transport_negotiations_total",
+        "Tries, and candidates that were not tried because of their transport.",
+        ("operation", "mode", "outcome"),
+        _once,
+    ),
+)
+
+
 # ---------------------------------------------------------------- counting
 
 
@@ -213,6 +241,9 @@ class Metrics:
         self._of_exchanges = [
             _Series(row, LABELS_OF_EXCHANGES, declared, self._figures) for row in OF_EXCHANGES
         ]
+        self._of_negotiations = [
+            _Series(row, LABELS_OF_NEGOTIATIONS, declared, self._figures) for row in OF_NEGOTIATIONS
+        ]
 
     def on_attempt(self, exchange_id: str, record: AttemptRecord) -> None:
         """Counts it."""
@@ -223,6 +254,9 @@ class Metrics:
         """Counts it."""
         for series in self._of_exchanges:
             series.take(record)
+        for verdict in record.negotiations:
+            for one in self._of_negotiations:
+                one.take(verdict)
 
     def render(self) -> bytes:
         """Everything, in Prometheus's text format."""

@@ -10,7 +10,14 @@ from collections.abc import Callable, Collection
 
 import attrs
 
-from lipstream.errors import ContextTooLong, NoCandidate, RoutingFault
+from lipstream.canonical.candidate import Candidate
+from lipstream.errors import (
+    CapabilityMissing,
+    ContextTooLong,
+    NoCandidate,
+    RoutingFault,
+    TransportRejected,
+)
 from lipstream.routing.selector import Leaf, Selector, leaves
 
 _MAX_NAMED = 8
@@ -18,6 +25,10 @@ _MAX_NAMED = 8
 
 def _is_anything(backend: str) -> bool:
     return True
+
+
+def _is_admitted(candidate: Candidate) -> None:
+    """Nothing stands against it."""
 
 
 @attrs.frozen(kw_only=True)
@@ -33,6 +44,7 @@ class Conditions:
         preferred: Keys to try before others, the best first.
         sticky: The backend that answered this session or client before, or None.
         is_known: Tells which backends are configured.
+        refusal: Tells why a candidate's model or backend cannot take the call, if that is so.
     """
 
     excluded: Collection[str] = frozenset()
@@ -43,6 +55,7 @@ class Conditions:
     preferred: tuple[str, ...] = ()
     sticky: str | None = None
     is_known: Callable[[str], bool] = _is_anything
+    refusal: Callable[[Candidate], RoutingFault | None] = _is_admitted
 
     @property
     def steers_first(self) -> bool:
@@ -56,8 +69,14 @@ class Bar(enum.Enum):
     UNKNOWN = "unknown backend"
     EXCLUDED = "excluded"
     UNHEALTHY = "unhealthy"
+    TRANSPORT = "transport not offered"
+    CAPABILITY = "capability missing"
     TOO_LARGE = "call too large"
     TOO_SMALL = "call too small"
+
+
+_LASTING = frozenset({Bar.TRANSPORT, Bar.CAPABILITY, Bar.TOO_LARGE, Bar.TOO_SMALL})
+"""What the client alone can change."""
 
 
 def bar_against(leaf: Leaf, conditions: Conditions) -> Bar | None:
@@ -72,6 +91,9 @@ def bar_against(leaf: Leaf, conditions: Conditions) -> Bar | None:
         return Bar.UNHEALTHY
     if not conditions.is_known(leaf.candidate.backend):
         return Bar.UNKNOWN
+    refusal = conditions.refusal(leaf.candidate)
+    if refusal is not None:
+        return Bar.TRANSPORT if isinstance(refusal, TransportRejected) else Bar.CAPABILITY
     size = conditions.size
     if size is not None and leaf.max_context is not None and size > leaf.max_context:
         return Bar.TOO_LARGE
@@ -84,17 +106,25 @@ def no_candidate(selector: Selector, conditions: Conditions) -> RoutingFault:
     """The error for a call of which nothing could be tried at all.
 
     Returns:
-        NoCandidate with the unknown backends when there are no others, ContextTooLong when the
-        call is too large for every known candidate, else NoCandidate that tells what stands
-        against each.
+        NoCandidate with the unknown backends when there are no others. When what stands against
+        each of the known candidates is there to stay: TransportRejected where it is the transport
+        for one of them, else CapabilityMissing, else ContextTooLong when the call is too large for
+        all. In every other case NoCandidate that tells what stands against each.
     """
     found = [(leaf, bar_against(leaf, conditions)) for leaf in leaves(selector)]
-    known = [bar for leaf, bar in found if conditions.is_known(leaf.candidate.backend)]
+    known = [(leaf, bar) for leaf, bar in found if conditions.is_known(leaf.candidate.backend)]
     if not known:
         names = tuple(dict.fromkeys(leaf.candidate.backend for leaf, _ in found))
         listed = ", ".join(repr(name) for name in names[:_MAX_NAMED])
         return NoCandidate(f"no such backend: {listed}", unknown_backends=names)
-    if all(bar is Bar.TOO_LARGE for bar in known):
+    bars = {bar for _, bar in known}
+    if bars <= _LASTING:
+        refusals = [conditions.refusal(leaf.candidate) for leaf, _ in known]
+        for family in (TransportRejected, CapabilityMissing):
+            for refusal in reversed(refusals):
+                if isinstance(refusal, family):
+                    return refusal
+    if bars == {Bar.TOO_LARGE}:
         return ContextTooLong("the call is larger than the context of every candidate")
     why = ", ".join(f"{leaf.key} ({bar.value})" for leaf, bar in found[:_MAX_NAMED] if bar)
     return NoCandidate(f"no candidate may be tried: {why}")

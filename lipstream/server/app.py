@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import difflib
 import functools
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from types import MappingProxyType
 
 import attrs
@@ -83,6 +83,7 @@ def create_app(
     actions: Mapping[str, Handler] = MappingProxyType({}),
     readiness: Callable[[], Readiness],
     models: Models,
+    learn: Callable[[], Awaitable[None]] | None = None,
     cancel: Callable[[str], bool] = lambda _: False,
     metrics: Callable[[], bytes] | None = None,
 ) -> LipstreamApp:
@@ -93,13 +94,14 @@ def create_app(
         actions: By what stands after the last colon of a path ``/v1beta/models/{model}:action``.
         readiness: Asked for each ``/readyz``.
         models: Asked for each list of models.
+        learn: Awaited before that; takes a moment at most.
         cancel: Ends the running answer with this id; False where there is none.
         metrics: Asked for each ``/metrics``, in Prometheus's text format; without it there is none.
     """
     app = LipstreamApp(handlers, actions)
     _add_front_page(app)
     _add_health(app, readiness)
-    add_models(app, models)
+    add_models(app, models, learn)
     _add_cancel(app, cancel)
     if metrics is not None:
         _add_metrics(app, metrics)

@@ -53,6 +53,10 @@ class Router:
         is_short = len(model) + len(header or "") <= _CACHED_NAME
         return self._cached(model, header) if is_short else self._compile(model, header)
 
+    def forget(self) -> None:
+        """The rules have changed."""
+        self._cached.cache_clear()
+
     def _compile(self, model: str, header: str | None) -> Route:
         selector = self._rules.choose(model, header)
         return Route(selector, format_selector(selector), self._policy)

@@ -7,7 +7,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 
 import attrs
 from quart import Response, request
@@ -17,10 +17,12 @@ from lipstream.canonical.problem import Problem, ProblemKind
 from lipstream.errors import BadRequest
 from lipstream.interfaces import ServerDialect
 from lipstream.protocols import anthropic_messages, gemini
+from lipstream.routing.names import ModelNames
 from lipstream.server.errors import problem_for
 from lipstream.server.ways import spoken_by
 
 SHOWN_ID_CHARS = 200
+OWN = "lipstream"
 
 
 @attrs.frozen
@@ -34,12 +36,17 @@ class ListedModel:
     """
 
     id: str
-    owned_by: str = "lipstream"
+    owned_by: str = OWN
     created: int = 0
 
 
 Models = Callable[[], Iterable[ListedModel]]
 Query = Mapping[str, str]
+
+
+def listed(names: ModelNames) -> list[ListedModel]:
+    """What a list of models shows; aliases are lipstream's own."""
+    return [ListedModel(name.text, name.backend or OWN) for name in names.listed]
 
 
 def _openai_list(models: Sequence[ListedModel], _: Query) -> bytes:
@@ -76,22 +83,30 @@ _SHAPES = {
 }
 
 
-def add_models(app: QuartTrio, models: Models) -> None:
+def add_models(
+    app: QuartTrio, models: Models, learn: Callable[[], Awaitable[None]] | None = None
+) -> None:
     """Adds the list of models and each single one, under all versions of the API.
 
     Args:
         models: Asked for each request.
+        learn: Awaited before that.
     """
 
+    async def known() -> Iterable[ListedModel]:
+        if learn is not None:
+            await learn()
+        return models()
+
     async def list_models() -> Response:
-        listed = sorted(models(), key=lambda model: (model.id, model.owned_by))
+        listed = sorted(await known(), key=lambda model: (model.id, model.owned_by))
         try:
             return _json(_shape().encode_list(listed, request.args))
         except BadRequest as error:
             return problem_response(problem_for(error))
 
     async def show_model(model_id: str) -> Response:
-        for model in models():
+        for model in await known():
             if model.id == model_id:
                 return _json(_shape().encode_one(model))
         shown = model_id[:SHOWN_ID_CHARS]

@@ -188,6 +188,14 @@ class CredentialPool:
                 raise self._none_left(now)
             await self._changed.park()
 
+    def peek(self) -> Secret:
+        """A key to look around with, that is not known to be refused where there is such a one.
+
+        It is not lent: it counts for no limit, and what becomes of it says nothing of it.
+        """
+        alive = (key for key in self._keys if not key.is_dead)
+        return next(alive, self._keys[0]).credential.secret
+
     def _is_taken(self, key: _Key) -> bool:
         return key.is_on_trial and len(self._keys) > 1
 

@@ -1,49 +1,43 @@
-"""A backend that is asked over HTTP in one of the wire dialects; foreign exceptions become ours
-here.
+"""A backend that is asked over HTTP in one of the wire dialects.
 
-Whatever the upstream, its transport or our own codec raises inside an attempt leaves this module as
-an :class:`~lipstream.errors.UpstreamFault` (or a ClientFault, where the call cannot be written in
-the dialect), so that the executor has one thing to decide by.
+What it is asked with is decided here: the protocol, the body, the headers and the key. What comes
+of it, and what goes wrong on the way, is ``http_exchange``'s; which key follows which is
+``rotation``'s. Nothing here knows a provider: what one does differently it says in its quirks.
 """
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Mapping, Sequence
 
 import attrs
 import httpx
 
-from lipstream.canonical import events as e
+from lipstream.canonical.abilities import ANYTHING, Abilities
 from lipstream.canonical.call import Call
 from lipstream.canonical.candidate import Candidate
-from lipstream.canonical.limits import STREAM_LIMITS
 from lipstream.canonical.losses import losses
-from lipstream.canonical.seal import Sealer
 from lipstream.canonical.secret import Secret
-from lipstream.errors import FaultKind, LipstreamError, UpstreamFault
+from lipstream.errors import UpstreamFault
 from lipstream.interfaces import ClientDialect, StreamDecoder
-from lipstream.upstream.client import (
-    Client,
-    Origin,
-    Request,
-    Response,
-    StaleConnection,
-    origin_of,
+from lipstream.upstream.client import Client, Origin, Request, origin_of
+from lipstream.upstream.credentials import Credential, CredentialPool
+from lipstream.upstream.http_exchange import (
+    HttpAnswer,
+    Opened,
+    ReadError,
+    WholeDecoder,
+    codec,
+    read_whole,
+    send,
 )
+from lipstream.upstream.quirks import NONE, Quirks, patched
+from lipstream.upstream.rotation import Keys
 from lipstream.upstream.seals import SealMemory
 
 BEARER = "authorization"
+LOOK_BYTES = 16 * 2**20  # of what is looked at beside the requests
 
-log = logging.getLogger(__name__)
-
-_OPENING_FAULTS: tuple[tuple[type[Exception], FaultKind, str], ...] = (
-    (httpx.ConnectTimeout, FaultKind.CONNECT, "connecting took too long"),
-    (httpx.ConnectError, FaultKind.CONNECT, "no connection"),
-    (httpx.NetworkError, FaultKind.READ, "the connection broke"),
-    (httpx.RemoteProtocolError, FaultKind.PROTOCOL, "the answer is not HTTP"),
-    (httpx.HTTPError, FaultKind.READ, "the request failed"),
-)
+EncodedHead = list[tuple[bytes, bytes]]
 
 
 @attrs.frozen(eq=False, kw_only=True)
@@ -52,11 +46,15 @@ class HttpBackend:
 
     Attributes:
         base_url: What the dialect's paths are appended to, without a slash at its end.
-        api_key: Sent as ``key_header`` says; None sends none.
+        dialect: The protocol that it speaks with clients of any other.
+        other_dialects: What it speaks beside that, with clients of the same.
+        api_key: The only key, where there is no pool.
+        pool: Its keys. Without any none is sent.
         key_header: The header of the key: ``authorization`` for a bearer token, or its own.
         headers: Sent with every request, over our own of the same name.
         models: Models known without asking.
         prefills: See ``interfaces.Backend``.
+        abilities: See ``interfaces.Backend``.
         seals: The process's memory of what came from where.
     """
 
@@ -64,15 +62,27 @@ class HttpBackend:
     base_url: str
     dialect: ClientDialect
     client: Client
+    other_dialects: Sequence[ClientDialect] = ()
     api_key: Secret | None = None
+    pool: CredentialPool | None = None
     headers: Mapping[str, str] = attrs.field(factory=dict)
     models: Sequence[str] = ()
     key_header: str = BEARER
     prefills: bool = False
+    abilities: Abilities = ANYTHING
+    quirks: Quirks = attrs.field(default=NONE, repr=False)
     seals: SealMemory = attrs.field(factory=SealMemory, repr=False)
+    _keys: CredentialPool | None = attrs.field(init=False, repr=False)
     _origin: Origin = attrs.field(init=False, repr=False)
     _path: str = attrs.field(init=False, repr=False)
-    _head: Sequence[tuple[bytes, bytes]] = attrs.field(init=False, repr=False)
+    _head: Mapping[str, str] = attrs.field(init=False, repr=False)
+    _encoded_head: EncodedHead = attrs.field(init=False, repr=False)
+
+    @_keys.default
+    def _make_keys(self) -> CredentialPool | None:
+        if self.pool is not None or self.api_key is None:
+            return self.pool
+        return CredentialPool([Credential(id="c0", secret=self.api_key)])
 
     @_origin.default
     def _parse_origin(self) -> Origin:
@@ -83,174 +93,144 @@ class HttpBackend:
         return httpx.URL(self.base_url).raw_path.decode("ascii").rstrip("/")
 
     @_head.default
-    def _make_head(self) -> Sequence[tuple[bytes, bytes]]:
+    def _make_head(self) -> Mapping[str, str]:
         head = {"accept": "application/json, text/event-stream", "content-type": "application/json"}
-        if self.api_key is not None:
-            key = self.api_key.reveal()
-            head[self.key_header] = f"Bearer {key}" if self.key_header == BEARER else key
-        head |= {name.lower(): value for name, value in self.headers.items()}
-        return _encoded(head)
+        return head | {name.lower(): value for name, value in self.headers.items()}
+
+    @_encoded_head.default
+    def _encode_head(self) -> EncodedHead:
+        return _encoded(self._head)
+
+    @property
+    def dialects(self) -> Mapping[str, ClientDialect]:
+        """What it speaks, by name, in order of preference."""
+        return {dialect.name: dialect for dialect in (self.dialect, *self.other_dialects)}
+
+    @property
+    def speaks(self) -> str:
+        """The protocol that it speaks with clients of any other."""
+        return self.dialect.name
 
     def dropped(self, call: Call) -> Sequence[str]:
         """What of the call its protocol has no place for."""
-        return losses(call, self.dialect.name, self.dialect.support)
+        dialect, carried = self._dialect_for(call), self.quirks.carried
+        lost = losses(call, dialect.name, dialect.support)
+        if carried is None or not lost:
+            return lost
+        kept = carried(call)
+        return [name for name in lost if name not in kept]
 
     async def open(self, call: Call, candidate: Candidate) -> HttpAnswer:
         """Sends the call; see ``interfaces.Backend``."""
-        model = candidate.model
-        origin = f"{self.id}:{model}"
-        try:
+        origin = f"{self.id}:{candidate.model}"
+        with codec():
+            dialect = self._dialect_for(call)
+            model = self.wire_model(candidate.model)
+            is_streaming = call.is_streaming
             call = self.seals.addressed(call, origin)
-            body = self.dialect.encode_request(call, model, is_streaming=True)
-            path = self._path + self.dialect.path(model, is_streaming=True)
-            head = self._head_of(call)
-        except LipstreamError:
-            raise
-        except Exception as bug:
-            raise _crash(bug) from bug
-        request = Request(b"POST", path.encode("ascii"), head, body)
-        response, is_resent = await self._send(request)
-        try:
-            if response.status != 200:
-                raise await self._refusal(response)
-            return HttpAnswer(response, self.dialect, self.seals.sealer(origin), is_resent)
-        except BaseException:
-            response.close()
-            raise
+            body = dialect.encode_request(call, model, is_streaming=is_streaming)
+            if self.quirks.patch_body is not None:
+                body = patched(body, call, model, self.quirks.patch_body)
+            path = dialect.path(model, is_streaming=is_streaming)
+            head = self._head_of(call, dialect)
+        read_error = self._error_reader(dialect)
 
-    async def forward(self, path: str, body: bytes) -> bytes:
+        async def ask(key: Secret | None) -> Opened:
+            request = self._request(path, head, body, key)
+            return await send(self.client, self._origin, request, read_error, self.quirks.poll)
+
+        def decoder() -> StreamDecoder:
+            sealer = self.seals.sealer(origin)
+            return dialect.stream_decoder(sealer) if is_streaming else WholeDecoder(dialect, sealer)
+
+        return await HttpAnswer(ask, decoder, Keys(self._keys, self.id)).open()
+
+    async def forward(self, path: str, body: bytes, dialect: str | None = None) -> bytes:
         """Posts a body as it is to a path below the base URL; returns the whole answer.
 
         For requests that are no exchange of messages: embeddings, token counts.
 
+        Args:
+            dialect: The protocol that the request belongs to, one of :attr:`dialects`.
+
         Raises:
             UpstreamFault: the answer is none, or not a 200.
         """
-        headers = [*self._head, *_encoded(dict(self.dialect.headers(None)))]
-        target = (self._path + path).encode("ascii")
-        response, _ = await self._send(Request(b"POST", target, headers, body))
+        spoken = self.dialect if dialect is None else self.dialects[dialect]
+        head = _encoded({**dict(spoken.headers(None)), **self._head})
+        read_error = self._error_reader(spoken)
+
+        async def ask(key: Secret | None) -> bytes:
+            request = self._request(path, head, body, key)
+            response, _ = await send(self.client, self._origin, request, read_error)
+            return await read_whole(response)
+
+        keys = Keys(self._keys, self.id)
         try:
-            if response.status != 200:
-                raise await self._refusal(response)
-            return await self._whole(response)
+            return await keys.first(ask)
         finally:
-            response.close()
+            keys.end()
 
-    async def _whole(self, response: Response) -> bytes:
-        pieces, size = [], 0
-        try:
-            while piece := await response.receive():
-                pieces.append(piece)
-                size += len(piece)
-                if size > STREAM_LIMITS.answer_bytes:
-                    raise UpstreamFault(FaultKind.PROTOCOL, "the answer is over its limit")
-        except httpx.HTTPError as error:
-            raise _broken_off(error) from error
-        return b"".join(pieces)
+    async def look(self, path: str) -> bytes:
+        """What a GET of a path below the base URL answers; for lists of models.
 
-    def _head_of(self, call: Call) -> Sequence[tuple[bytes, bytes]]:
-        """The headers of one request: the dialect's own never replace a configured one."""
-        own = self.dialect.headers(call)
-        if not own:
-            return self._head
-        configured = {name.lower() for name in self.headers}
-        more = {name: value for name, value in own if name not in configured}
-        return [*self._head, *_encoded(more)]
+        It is in no client's way: it waits for no key and says nothing of the one it is asked with.
 
-    async def _send(self, request: Request) -> tuple[Response, bool]:
-        """Sends a request; once more, on a new connection, if a kept one turned out to be dead.
-
-        A server may close an idle connection just as a request goes out. That is no failure of the
-        backend and costs nothing to repeat, since not one byte of an answer came.
+        Raises:
+            UpstreamFault: the answer is none, or not a 200.
         """
-        try:
-            return await self.client.send(self._origin, request), False
-        except StaleConnection:
-            log.info("%s: a kept connection was dead, sent again", self.id)
-        except httpx.HTTPError as error:
-            raise _fault(error) from error
-        try:
-            return await self.client.send(self._origin, request), True
-        except httpx.HTTPError as error:
-            raise _fault(error) from error
+        key = None if self._keys is None else self._keys.peek()
+        head = _encoded({**dict(self.dialect.headers(None)), **self._head})
+        request = self._request(path, head, b"", key)._replace(method=b"GET")
+        read_error = self._error_reader(self.dialect)
+        response, _ = await send(self.client, self._origin, request, read_error)
+        return await read_whole(response, LOOK_BYTES)
 
-    async def _refusal(self, response: Response) -> UpstreamFault:
-        """The fault that an error response means; as much of its body as is needed."""
-        pieces, size = [], 0
-        try:
-            while size < STREAM_LIMITS.error_body and (piece := await response.receive()):
-                pieces.append(piece)
-                size += len(piece)
-        except httpx.HTTPError:
-            pass  # the status says enough
-        response.close()
-        headers = {
-            name.decode("latin-1"): value.decode("latin-1") for name, value in response.headers
-        }
-        body = b"".join(pieces)[: STREAM_LIMITS.error_body]
-        try:
-            return self.dialect.decode_error(response.status, headers, body)
-        except Exception as bug:
-            raise _crash(bug) from bug
+    def wire_model(self, model: str) -> str:
+        """The model's name as the provider has it."""
+        return model if self.quirks.model is None else self.quirks.model(model)
 
+    # -- what is sent
 
-class HttpAnswer:
-    """An open answer over HTTP; see ``interfaces.Upstream``."""
+    def _dialect_for(self, call: Call) -> ClientDialect:
+        """The protocol of a call: the provider's choice, else the call's own where it is spoken."""
+        if not self.other_dialects:
+            return self.dialect
+        choose, spoken = self.quirks.resolve_dialect, self.dialects
+        chosen = None if choose is None else choose(call)
+        return spoken.get(chosen or "") or spoken.get(call.dialect) or self.dialect
 
-    def __init__(
-        self, response: Response, dialect: ClientDialect, sealer: Sealer, is_resent: bool
-    ) -> None:
-        self.is_resent = is_resent
-        self._response = response
-        self._dialect = dialect
-        self._decoder: StreamDecoder = dialect.stream_decoder(sealer)
-        self._is_over = False
+    def _head_of(self, call: Call, dialect: ClientDialect) -> EncodedHead:
+        """The headers of one request, but for the key: a dialect's own never replace a configured
+        one, a quirk's do."""
+        own, more = dialect.headers(call), self.quirks.headers
+        if not own and more is None:
+            return self._encoded_head
+        head = {**dict(own), **self._head}
+        if more is not None:
+            head |= {name.lower(): value for name, value in more(call)}
+            if self._keys is not None and self.key_header not in self._head:
+                head.pop(self.key_header, None)  # the key's own comes with the key
+        return _encoded(head)
 
-    @property
-    def dropped_events(self) -> int:
-        """How many unparseable events were left out."""
-        return self._decoder.dropped_events
+    def _request(self, path: str, head: EncodedHead, body: bytes, key: Secret | None) -> Request:
+        target = (self._path + path).encode("ascii")
+        if key is not None and self.key_header not in self._head:
+            text = key.reveal()
+            shown = f"Bearer {text}" if self.key_header == BEARER else text
+            head = [*head, (self.key_header.encode("ascii"), shown.encode("utf-8"))]
+        return Request(b"POST", target, head, body)
 
-    async def receive(self) -> e.Batch:
-        """The events of the next read; see ``interfaces.Upstream``."""
-        try:
-            data = await self._response.receive()
-        except httpx.HTTPError as error:
-            raise _broken_off(error) from error
-        try:
-            batch = self._decoder.feed(data) if data else self._decoder.end()
-        except Exception as bug:
-            raise _crash(bug) from bug
-        if batch:
-            self._is_over = type(batch[-1]) in e.TERMINAL
-        elif not data:
-            raise UpstreamFault(FaultKind.TRUNCATED, "the answer ended without an end")
-        return batch
+    def _error_reader(self, dialect: ClientDialect) -> ReadError:
+        theirs = self.quirks.read_error
+        if theirs is None:
+            return dialect.decode_error
 
-    async def aclose(self) -> None:
-        """Gives the connection back after a whole answer, else closes it at once."""
-        self._response.close(finished=self._is_over)
+        def read(status: int, headers: dict[str, str], body: bytes) -> UpstreamFault:
+            return theirs(status, headers, body) or dialect.decode_error(status, headers, body)
+
+        return read
 
 
-def _encoded(head: Mapping[str, str]) -> list[tuple[bytes, bytes]]:
+def _encoded(head: Mapping[str, str]) -> EncodedHead:
     return [(name.encode("ascii"), value.encode("utf-8")) for name, value in head.items()]
-
-
-def _fault(error: httpx.HTTPError) -> UpstreamFault:
-    for family, kind, message in _OPENING_FAULTS:
-        if isinstance(error, family):
-            return UpstreamFault(kind, message, detail=str(error) or type(error).__name__)
-    raise AssertionError(f"no row for {error!r}")
-
-
-def _broken_off(error: httpx.HTTPError) -> UpstreamFault:
-    """A body that was cut short by the connection is a truncated answer."""
-    is_cut = isinstance(error, httpx.RemoteProtocolError)
-    kind = FaultKind.TRUNCATED if is_cut else FaultKind.READ
-    return UpstreamFault(kind, "the answer broke off", detail=str(error))
-
-
-def _crash(bug: Exception) -> UpstreamFault:
-    """Our own code could not cope with what came: the exchange goes on elsewhere."""
-    log.error("a codec failed", exc_info=bug)
-    return UpstreamFault(FaultKind.INTERNAL, "the codec failed", detail=repr(bug)[:512])

@@ -18,6 +18,7 @@ import attrs
 import trio
 
 from lipstream.canonical import events as e
+from lipstream.canonical.abilities import ANYTHING
 from lipstream.canonical.call import Call, Role
 from lipstream.canonical.candidate import Candidate
 from lipstream.canonical.parts import Text
@@ -58,6 +59,7 @@ class StubBackend:
     """
 
     prefills = True
+    abilities = ANYTHING
 
     def __init__(
         self, id: str, manner: Manner, models: Sequence[str] = (), rng: random.Random | None = None
@@ -109,6 +111,7 @@ class StubAnswer:
 
     dropped_events = 0
     is_resent = False
+    credential: str | None = None
 
     def __init__(
         self,

@@ -85,3 +85,16 @@ def test_soft_shortfall_is_taken_out_and_a_hard_one_told() -> None:
     assert Options(seed=1) == without(call, short.soft).options
     assert without(call, ()) is call
     assert Shortfall() == shortfall(call, EVERYTHING)
+
+
+@pytest.mark.parametrize(
+    ("soft", "left"),
+    [
+        (C.REASONING, Options(parallel_tool_calls=True)),
+        (C.PARALLEL_TOOL_CALLS, Options(reasoning_effort="low")),
+    ],
+)
+def test_only_what_is_missing_is_taken_out(soft: C, left: Options) -> None:
+    """The rest of the call stays."""
+    call = call_with(options=Options(reasoning_effort="low", parallel_tool_calls=True))
+    assert without(call, [soft]).options == left

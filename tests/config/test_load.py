@@ -10,13 +10,12 @@ from lipstream.config.schema import (
     AliasEntry,
     Config,
     HttpEntry,
-    LogFormat,
-    LogLevel,
     PriceEntry,
     Retry,
     StubEntry,
     TransportKind,
 )
+from lipstream.config.sections import LogFormat, LogLevel
 from lipstream.config.structure import redacted
 from lipstream.config.values import Address
 from lipstream.errors import ConfigError
@@ -232,6 +231,21 @@ def test_metrics_are_for_this_machine_unless_told_otherwise(
         (
             "backends: {'a:b': {kind: stub}}",
             'x.yaml:1: backends.a:b: expected an id of letters, digits, - and _, got "a:b"',
+        ),
+        (
+            "routing: {transport: {fallback_policy: strict}}",
+            "x.yaml:1: routing.transport.fallback_policy: expected one of exact, compatibility, "
+            'got "strict"',
+        ),
+        (
+            "routing:\n  transport: {fallback: exact}",
+            "x.yaml:2: routing.transport.fallback: unknown key; did you mean fallback_policy?",
+        ),
+        (
+            "backends: {openai: {credentials: [{api_key: x, org: y}]}}",
+            "x.yaml:1: backends.openai.credentials.0.org: unknown key; "
+            "known here: api_key, id, max_concurrent, max_per_minute, remote_account_id, "
+            "remote_org_id, remote_project_id, remote_region, remote_workspace_id",
         ),
         (
             "backends: {openai: {prices: {'*': {input: 1}}}}",

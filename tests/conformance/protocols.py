@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 
+from lipstream.emulators import nvidia, openrouter
 from lipstream.upstream.providers import PROVIDERS
 from tests.conformance.drivers.anthropic_messages import AnthropicDriver
 from tests.conformance.drivers.base import Driver
@@ -32,6 +33,9 @@ BASE_PATHS: Mapping[str, str] = {
     "acp": "",
 }
 
+OWN_PATHS: Mapping[str, str] = {"nvidia": nvidia.PREFIX, "openrouter": openrouter.PREFIX}
+"""Kinds that the emulators play with what these providers have of their own."""
+
 MODELS: Mapping[str, str] = {
     "openai_chat": "gpt-4o",
     "openai_responses": "gpt-5",
@@ -46,6 +50,11 @@ def dialect_of(kind: str, frontend: str = "") -> str:
     """The protocol that backends of a kind speak: the client's own, where they can."""
     provider = PROVIDERS[kind]
     return frontend if frontend in provider.dialects else provider.dialect
+
+
+def base_path(kind: str) -> str:
+    """Below which path the emulator of a kind has its API."""
+    return OWN_PATHS.get(kind, BASE_PATHS[dialect_of(kind)])
 
 
 def first_kinds(kinds: Iterable[str]) -> list[str]:

@@ -25,7 +25,7 @@ from lipstream.emulators.script import Script
 from lipstream.server.serve import Serving
 from lipstream.upstream.providers import KINDS
 from tests.conformance.drivers.base import Driver
-from tests.conformance.protocols import BASE_PATHS, DRIVERS, dialect_of, first_kinds
+from tests.conformance.protocols import DRIVERS, base_path, first_kinds
 from tests.conformance.verbatim import Verbatim
 
 T = TypeVar("T")
@@ -170,7 +170,7 @@ class Rig:
     def _config(self) -> str:
         backends = {}
         for kind in (*self.kinds, *self.others):
-            path, origin = BASE_PATHS[dialect_of(kind)], self.emulators[kind].origin
+            path, origin = base_path(kind), self.emulators[kind].origin
             entry: dict[str, Any] = {
                 "kind": kind,
                 "base_url": origin + path,

@@ -3,6 +3,7 @@
 import ast
 import subprocess
 import sys
+import tomllib
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -57,3 +58,18 @@ def test_wire_code_never_splits_lines_by_unicode(folder: str) -> None:
         if isinstance(node, ast.Attribute) and node.attr == "splitlines"
     }
     assert calls == set()
+
+
+def test_contract_names_every_protocol() -> None:
+    """A folder that is not listed could import another protocol unseen."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+    contracts = project["tool"]["importlinter"]["contracts"]
+    listed = {name for row in contracts if row["id"] == "protocols" for name in row["modules"]}
+    folders = (PACKAGE / "protocols").glob("*/__init__.py")
+    assert {f"lipstream.protocols.{path.parent.name}" for path in folders} == listed
+
+
+def test_only_the_common_decoder_stands_beside_the_protocols() -> None:
+    """What several protocols need lies in a lower layer, where that is possible."""
+    names = {path.stem for path in (PACKAGE / "protocols").glob("*.py")}
+    assert names == {"__init__", "answer_decoder"}

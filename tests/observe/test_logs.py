@@ -11,11 +11,12 @@ import attrs
 import pytest
 
 from lipstream.canonical.candidate import Candidate
+from lipstream.canonical.transport import Mode, Verdict
 from lipstream.errors import FaultKind
 from lipstream.interfaces import Observer
 from lipstream.lifecycle.attempt import AttemptState
 from lipstream.lifecycle.exchange import Ending, ExchangeState
-from lipstream.lifecycle.records import AttemptRecord, ExchangeRecord
+from lipstream.lifecycle.records import AttemptRecord, ExchangeRecord, Reject
 from lipstream.observe.logs import AccessLog, configure_logging
 
 WON = AttemptRecord(
@@ -94,10 +95,49 @@ def test_exchange_is_one_line() -> None:
 
 def test_attempts_are_lines_at_debug() -> None:
     """With the upstream's own words."""
-    told = lines("debug", "text")
-    assert len(told) == 3
+    told = [line for line in lines("debug", "text") if " attempt id=" in line]
+    assert len(told) == 2
     assert "reason=server status=500" in told[0]
     assert 'detail="out of order"' in told[0]
+
+
+def test_opened_attempt_tells_how_its_backend_was_asked() -> None:
+    """One that was never opened has no such line; a key is told by its id."""
+    asked = attrs.evolve(
+        WON,
+        operation="openai.chat_completions",
+        delivery=Mode.NON_STREAMING,
+        mode=Mode.STREAMING,
+        credential="team-a",
+    )
+    unopened = attrs.evolve(FAILED, headers_at=None)
+    first, second, third, _ = lines(
+        "debug", "text", attrs.evolve(RECORD, attempts=(unopened, asked))
+    )
+    assert " attempt id=x1 number=1 " in first
+    assert second.split(" ", 1)[1] == (
+        "debug backend_attempt_opened call_id=x1 attempt=2 candidate_key=b:m backend=b model=m "
+        "operation=openai.chat_completions client_delivery_mode=non_streaming "
+        "upstream_transport_mode=streaming is_bridged=True open_duration_ms=100.0"
+    )
+    assert "candidate=b:m credential=team-a " in third
+
+
+def test_candidates_that_were_not_admitted_are_told() -> None:
+    """A transport that is not offered is a matter of configuration, so it is heard; a model that
+    lacks something is everyday."""
+    rejects = (
+        Reject(Candidate("c", "m"), Verdict(False, "openai.responses", Mode.STREAMING), "not so"),
+        Reject(Candidate("d", "m"), None, "no eyes"),
+    )
+    record = attrs.evolve(RECORD, attempts=(), rejects=rejects)
+    heard, _ = lines("info", "text", record)
+    assert heard.split(" ", 1)[1] == (
+        "info transport_reject decision=exclude_candidate candidate_key=c:m backend=c call_id=x1 "
+        'why="not so"'
+    )
+    told = [line.split()[2] for line in lines("debug", "text", record)]
+    assert told == ["transport_reject", "capability_reject", "exchange"]
 
 
 def test_json_lines_are_objects() -> None:

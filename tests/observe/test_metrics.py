@@ -9,16 +9,19 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from lipstream.canonical.candidate import Candidate
+from lipstream.canonical.transport import Mode, Verdict
 from lipstream.interfaces import Observer
 from lipstream.lifecycle.attempt import AttemptState
 from lipstream.lifecycle.bill import Bill
 from lipstream.lifecycle.exchange import Ending, ExchangeState
-from lipstream.lifecycle.records import AttemptRecord, ExchangeRecord
+from lipstream.lifecycle.records import AttemptRecord, ExchangeRecord, Reject
 from lipstream.observe.metrics import (
     LABELS_OF_ATTEMPTS,
     LABELS_OF_EXCHANGES,
+    LABELS_OF_NEGOTIATIONS,
     OF_ATTEMPTS,
     OF_EXCHANGES,
+    OF_NEGOTIATIONS,
     Declared,
     Metrics,
 )
@@ -136,6 +139,24 @@ def test_waste_is_what_the_losers_came_to_by_route() -> None:
     assert samples(made, "lipstream_race_waste_dollars_total") == {("a:m!b:m",): 0.5}
 
 
+def test_negotiations_are_counted_by_operation_mode_and_outcome() -> None:
+    """What no protocol of ours asked for is unknown; names that we do not know are one."""
+    chat, whole = "openai.chat_completions", Mode.NON_STREAMING
+    won = attrs.evolve(WON, operation=chat, delivery=whole, mode=Mode.STREAMING)
+    rejects = (
+        Reject(Candidate("b", "m"), Verdict(False, chat, whole), "no"),
+        Reject(Candidate("c", "m"), Verdict(False, "new.thing", Mode.STREAMING), "no"),
+        Reject(Candidate("d", "m"), None, "no"),
+    )
+    made = metrics(attrs.evolve(RECORD, attempts=(LOST, won), rejects=rejects))
+    assert samples(made, "lip_executor_transport_negotiations_total") == {
+        ("unknown", "unknown", "accept"): 1.0,
+        ("non_streaming", chat, "accept"): 1.0,
+        ("non_streaming", chat, "reject"): 1.0,
+        ("streaming", "other", "reject"): 1.0,
+    }
+
+
 def test_open_upstreams_are_those_of_now() -> None:
     """They are asked for with each exposition."""
     now = Counter({"a": 2})
@@ -160,3 +181,4 @@ def test_every_row_has_its_labels_in_the_tables() -> None:
     """A new row with a new label needs a row for the label."""
     assert {name for row in OF_ATTEMPTS for name in row.labels} == set(LABELS_OF_ATTEMPTS)
     assert {name for row in OF_EXCHANGES for name in row.labels} == set(LABELS_OF_EXCHANGES)
+    assert {name for row in OF_NEGOTIATIONS for name in row.labels} == set(LABELS_OF_NEGOTIATIONS)

@@ -6,14 +6,7 @@ from lipstream.canonical.capabilities import EVERYTHING, Capability, capabilitie
 from lipstream.canonical.price import Price
 from lipstream.canonical.transport import OPERATIONS, Declaration
 from lipstream.compose import DIALECTS
-from lipstream.config.acp import AcpEntry
-from lipstream.config.schema import (
-    BackendEntry,
-    BedrockEntry,
-    HttpEntry,
-    PriceEntry,
-    StubEntry,
-)
+from lipstream.config.schema import BackendEntry, HttpEntry, PriceEntry, StubEntry
 from lipstream.config.values import Url, reader_of
 from lipstream.upstream.provider import Provider
 from lipstream.upstream.providers import COMPATIBLE, KINDS, PROVIDERS, tariff_of
@@ -85,9 +78,11 @@ def test_compatible_kind_has_nothing_fixed() -> None:
 
 
 def test_every_kind_has_its_class_of_entries() -> None:
-    """Most are asked over HTTP in one way."""
-    own = {"bedrock": BedrockEntry, "acp": AcpEntry, "stub": StubEntry}
-    assert KINDS == {**dict.fromkeys(PROVIDERS, HttpEntry), **own}
+    """All are asked over HTTP but the stub; most have nothing of their own to be set."""
+    assert set(KINDS) == {*PROVIDERS, "stub"}
+    assert KINDS["stub"] is StubEntry
+    assert all(issubclass(KINDS[kind], HttpEntry) for kind in PROVIDERS)
+    assert KINDS["groq"] is HttpEntry
 
 
 def test_protocols_of_rows_exist() -> None:

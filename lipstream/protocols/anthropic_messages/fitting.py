@@ -15,15 +15,13 @@ demands.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
-
 import attrs
 
 from lipstream.canonical.call import Call, ToolMode
+from lipstream.canonical.claude import Generation, Sampling, Thinking
 from lipstream.canonical.options import Options
 from lipstream.canonical.reasoning import BUDGETS, DYNAMIC, budget_of, effort_of
-from lipstream.protocols.anthropic_messages.generations import Generation, Sampling, Thinking
+from lipstream.framing.json_schema import closed_schema
 from lipstream.protocols.anthropic_messages.options import OFF, display_of, encode_format
 from lipstream.protocols.anthropic_messages.wire import Fields
 
@@ -79,7 +77,7 @@ def fitted_options(call: Call, model: Generation, max_tokens: int, has_thought: 
         fields["service_tier"] = _TIERS[options.service_tier]
     config: Fields = {} if plan.effort is None else {"effort": plan.effort}
     if (output := encode_format(options.output_format)) is not None:
-        config["format"] = {**output, "schema": closed(output["schema"])}
+        config["format"] = {**output, "schema": closed_schema(output["schema"])}
     return {**fields, "output_config": config} if config else fields
 
 
@@ -153,28 +151,3 @@ def _sampling(options: Options, model: Generation, *, is_budgeted: bool) -> Fiel
     if options.top_k is not None and not is_budgeted:
         fields["top_k"] = options.top_k
     return fields
-
-
-# ---------------------------------------------------------------- schemas
-
-
-def closed(schema: Any) -> Any:
-    """A schema whose objects say that they have no other properties, which Anthropic demands."""
-    if isinstance(schema, list):
-        return [closed(entry) for entry in schema]
-    if not isinstance(schema, Mapping):
-        return schema
-    fields = {name: closed(value) if name in _HOLDERS else value for name, value in schema.items()}
-    for name in _NAMED_HOLDERS:
-        inner = schema.get(name)
-        if isinstance(inner, Mapping):
-            fields[name] = {key: closed(value) for key, value in inner.items()}
-    kind = schema.get("type")
-    is_object = kind == "object" or (isinstance(kind, list) and "object" in kind)
-    if is_object and "additionalProperties" not in schema:
-        fields["additionalProperties"] = False
-    return fields
-
-
-_HOLDERS = frozenset({"items", "prefixItems", "anyOf", "oneOf", "allOf", "not"})
-_NAMED_HOLDERS = ("properties", "$defs", "definitions")

@@ -7,24 +7,15 @@ media type and its data apart. A document of plain text stands in its source as 
 from __future__ import annotations
 
 import base64
-import binascii
 from typing import Any
-from urllib.parse import unquote_to_bytes
 
 from lipstream.canonical.parts import File, Image
 from lipstream.errors import BadRequest
+from lipstream.framing.data_url import split_data_url
 from lipstream.framing.json_fields import FieldReader
 from lipstream.protocols.anthropic_messages.wire import Fields
 
 _MARK = ";base64,"
-_MAGIC = {
-    # what base64 begins with, for data whose type is not told
-    "iVBORw0KGgo": "image/png",
-    "/9j/": "image/jpeg",
-    "R0lGOD": "image/gif",
-    "UklGR": "image/webp",
-    "JVBERi": "application/pdf",
-}
 _PDF = "application/pdf"
 
 # ---------------------------------------------------------------- decode
@@ -172,19 +163,13 @@ def _source(url: str, path: str, default: str) -> Fields:
 
 
 def _inline(url: str, default: str) -> tuple[str, str]:
-    """The media type and base64 data of a data URL (RFC 2397)."""
-    mime, mark, data = url.removeprefix("data:").partition(_MARK)
-    if not mark:
-        mime, _, escaped = mime.partition(",")
-        data = base64.b64encode(unquote_to_bytes(escaped)).decode()
-    if not mime:
-        found = (kind for magic, kind in _MAGIC.items() if data.startswith(magic))
-        mime = next(found, default)
+    mime, data = split_data_url(url)
+    mime = mime or default
     return "image/jpeg" if mime == "image/jpg" else mime, data
 
 
 def _text(data: str) -> str | None:
     try:
         return base64.b64decode(data, validate=True).decode()
-    except (binascii.Error, UnicodeDecodeError):
+    except ValueError:  # neither base64 nor text
         return None

@@ -45,7 +45,7 @@ class AnswerReader:
     Attributes:
         late: Pieces of content that came after the end or belong to no block, and were left out.
         fault: What the upstream reported instead of going on; nothing may be read after it.
-        has_ended: Whether the message is over and the stream may end.
+        is_complete: Whether the message is over and the stream may end.
         is_over: Whether the upstream said that the stream is.
     """
 
@@ -67,7 +67,7 @@ class AnswerReader:
         self._batch: e.Batch = []
         self.late = 0
         self.fault: UpstreamFault | None = None
-        self.has_ended = False
+        self.is_complete = False
         self.is_over = False
 
     # -------------------------------------------------------- what comes in
@@ -133,7 +133,7 @@ class AnswerReader:
         """The answer is complete: finishes what the upstream left open."""
         self._batch = batch
         self._ensure_started()
-        if not self.has_ended:
+        if not self.is_complete:
             self._end(e.FinishReason.TOOL_CALLS if self._calls else e.FinishReason.STOP)
         batch.append(e.Finished(source=self._source))
 
@@ -210,7 +210,7 @@ class AnswerReader:
     def _start_block(self, value: Fields) -> None:
         block = value.get("content_block")
         index = _index(value)
-        if self.has_ended or not isinstance(block, dict):
+        if self.is_complete or not isinstance(block, dict):
             self.late += 1
             return
         self._is_exact = index == self._last + 1
@@ -241,7 +241,7 @@ class AnswerReader:
     def _read_block_delta(self, value: Fields) -> None:
         index, delta = _index(value), value.get("delta")
         block = self._open.get(index)
-        if self.has_ended or not isinstance(delta, dict):
+        if self.is_complete or not isinstance(delta, dict):
             self.late += 1
             return
         self._is_exact = block is not None and self._is_in_last(index)
@@ -324,7 +324,7 @@ class AnswerReader:
         word = fields.get("stop_reason")
         if not isinstance(word, str) or not word:
             return
-        if self.has_ended:
+        if self.is_complete:
             self._is_exact = False
             return
         reason = STOP_REASONS.get(word) or _OTHER_REASONS.get(word, e.FinishReason.STOP)
@@ -335,12 +335,12 @@ class AnswerReader:
     def _end(self, reason: e.FinishReason, detail: str = "") -> None:
         for index in list(self._open):
             self._close(index)
-        self.has_ended = True
+        self.is_complete = True
         self._batch.append(e.MessageFinished(reason, detail=detail, source=self._source))
 
     def _stop(self, value: Fields) -> None:
         self.is_over = True
-        self._is_exact = self.has_ended
+        self._is_exact = self.is_complete
         self._carry("response", {k: v for k, v in value.items() if k != "type"})
         self.finish(self._batch)
 

@@ -16,12 +16,12 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from lipstream.canonical.call import Call, Tool, ToolChoice, ToolMode
+from lipstream.canonical.claude import Generation, generation_of
 from lipstream.canonical.losses import NOTIONS, Fate, Support
 from lipstream.errors import BadRequest
 from lipstream.framing.json_fields import merge_fields
 from lipstream.framing.sse import encode_json
 from lipstream.protocols.anthropic_messages.fitting import fitted_options
-from lipstream.protocols.anthropic_messages.generations import Generation, generation_of
 from lipstream.protocols.anthropic_messages.options import encode_options
 from lipstream.protocols.anthropic_messages.turns import encode_foreign, encode_own
 from lipstream.protocols.anthropic_messages.wire import NAME, Fields

@@ -17,19 +17,15 @@ from lipstream.canonical.limits import STREAM_LIMITS, StreamLimits
 from lipstream.canonical.seal import UNKNOWN_ORIGIN, Sealer
 from lipstream.errors import FaultKind, UpstreamFault
 from lipstream.framing.faults import fault_in_stream
-from lipstream.framing.sse import BOM, SseSplitter
-from lipstream.protocols.anthropic_messages.json_value import NotJson, is_shallow, read_value
+from lipstream.framing.loose_json import NotJson, is_shallow, read_value
+from lipstream.protocols.answer_decoder import SseAnswerDecoder
 from lipstream.protocols.anthropic_messages.reading import AnswerReader
 from lipstream.protocols.anthropic_messages.wire import decode_frame, random_id
 
-MAX_BAD_IN_A_ROW = 3
-
-_FIELD_STARTS = b":deir"  # a line of an event stream is a comment, data, event, id or retry
-_BLANKS = b" \t\r\n" + BOM  # before the first line
 _DONE = b"[DONE]"  # a habit of other servers
 
 
-class MessageStreamDecoder:
+class MessageStreamDecoder(SseAnswerDecoder[AnswerReader]):
     """The bytes of one stream to events; see ``interfaces.StreamDecoder``.
 
     Args:
@@ -42,79 +38,10 @@ class MessageStreamDecoder:
         limits: StreamLimits = STREAM_LIMITS,
         new_id: Callable[[], str] = random_id,
     ) -> None:
-        self._limit = limits.sse_event
-        self._splitter = SseSplitter(limits.sse_event)
-        self._reader = AnswerReader(sealer, new_id, limits)
-        self._is_over = False
-        self._is_sse: bool | None = None  # unknown before the first byte that is not blank
-        self._body = bytearray()  # what came instead of an event stream
-        self._bad = 0
-        self._bad_in_a_row = 0
+        super().__init__(limits.sse_event, AnswerReader(sealer, new_id, limits))
 
-    @property
-    def dropped_events(self) -> int:
-        """Events that could not be read, and content that had no place."""
-        return self._bad + self._reader.late
-
-    def feed(self, data: bytes) -> e.Batch:
-        """Takes what one network read delivered."""
-        batch: e.Batch = []
-        if self._is_over:
-            return batch
-        try:
-            data = data if self._is_sse is not None else self._begin(data)
-            if self._is_sse:
-                for name, payload in self._splitter.feed(data):
-                    if not self._is_over:
-                        self._read(name, payload, batch)
-            else:
-                self._keep(data)
-        except UpstreamFault as fault:
-            self._fail(fault, batch)
-        return batch
-
-    def end(self) -> e.Batch:
-        """The body is over."""
-        batch: e.Batch = []
-        if self._is_over:
-            return batch
-        if self._is_sse is False:
-            self._is_over = True
-            return read_answer(bytes(self._body), self._reader)
-        frame = self._splitter.end()
-        try:
-            if frame is not None:
-                self._read(*frame, batch)
-        except UpstreamFault as fault:
-            self._fail(fault, batch)
-        self._close(batch)
-        return batch
-
-    def _close(self, batch: e.Batch) -> None:
-        if self._is_over:
-            return
-        if self._reader.has_ended:
-            self._finish(batch)
-        else:
-            message = "the stream ended before the answer did"
-            self._fail(UpstreamFault(FaultKind.TRUNCATED, message), batch)
-
-    # -------------------------------------------------------- what kind of body it is
-
-    def _begin(self, data: bytes) -> bytes:
-        """Takes what is blank away and looks at the first byte after it."""
-        data = data.lstrip(_BLANKS)
-        if data:
-            self._is_sse = data[0] in _FIELD_STARTS
-        if data and not self._is_sse and data[0] not in b"{[":
-            raise UpstreamFault(FaultKind.PROTOCOL, "the answer is no event stream and no JSON")
-        return data
-
-    def _keep(self, data: bytes) -> None:
-        self._body += data
-        if len(self._body) > self._limit:
-            message = f"the answer is longer than {self._limit} bytes"
-            raise UpstreamFault(FaultKind.PROTOCOL, message)
+    def _read_body(self, body: bytes) -> e.Batch:
+        return read_answer(body, self._reader)
 
     # -------------------------------------------------------- frames
 
@@ -164,20 +91,7 @@ class MessageStreamDecoder:
         elif text == _DONE:
             self._finish(batch)
         elif text and name != b"ping":
-            self._bad += 1
-            self._bad_in_a_row += 1
-            if self._bad_in_a_row == MAX_BAD_IN_A_ROW:
-                message = f"{MAX_BAD_IN_A_ROW} events in a row could not be read"
-                self._fail(UpstreamFault(FaultKind.PROTOCOL, message), batch)
-
-    def _finish(self, batch: e.Batch) -> None:
-        self._is_over = True
-        self._reader.finish(batch)
-
-    def _fail(self, fault: UpstreamFault, batch: e.Batch) -> None:
-        if not self._is_over:
-            self._is_over = True
-            batch.append(e.StreamFailed(fault))
+            self._drop(batch)
 
 
 def decode_answer(

@@ -17,8 +17,6 @@ from lipstream.canonical.events import FinishReason
 
 NAME = "anthropic_messages"
 VERSION = "2023-06-01"
-MAX_DEPTH = 128  # of the JSON of one event, so that everything after it may recurse
-SHALLOW = 512  # bytes, in which no harmful depth fits
 
 STOP_REASONS: dict[str, FinishReason] = {
     "end_turn": FinishReason.STOP,

@@ -37,7 +37,7 @@ class AnswerReader:
 
     Attributes:
         late: Pieces of content that came after the end or belong to no block, and were left out.
-        has_ended: Whether the message is over and the stream may end.
+        is_complete: Whether the message is over and the stream may end.
         is_counted: Whether the usage was told, which is the last that comes.
     """
 
@@ -52,7 +52,7 @@ class AnswerReader:
         self._batch: e.Batch = []
         self._has_started = False
         self.late = 0
-        self.has_ended = False
+        self.is_complete = False
         self.is_counted = False
 
     # -------------------------------------------------------- what comes in
@@ -60,7 +60,7 @@ class AnswerReader:
     def read_delta(self, event: DeltaEvent, batch: e.Batch) -> bool:
         """Takes a delta of one of the usual kinds; False leaves it to :meth:`read`."""
         delta = event.delta
-        if delta is None or self._halves.is_on or self.has_ended or not self._has_started:
+        if delta is None or self._halves.is_on or self.is_complete or not self._has_started:
             return False
         self._batch = batch
         if delta.text is not None:
@@ -189,7 +189,7 @@ class AnswerReader:
 
     def _on_start(self, fields: Fields) -> None:
         start, index = _object(fields.get("start")), _index(fields)
-        if self.has_ended:
+        if self.is_complete:
             self.late += 1
             return
         self._enter(index)
@@ -204,7 +204,7 @@ class AnswerReader:
 
     def _on_delta(self, fields: Fields) -> None:
         delta, index = _object(fields.get("delta")), _index(fields)
-        if self.has_ended:
+        if self.is_complete:
             self.late += 1
         elif (text := _text_of(delta, "text")) is not None:
             self._text(index, text)
@@ -222,7 +222,7 @@ class AnswerReader:
         self._stop(_index(fields))
 
     def _on_message_stop(self, fields: Fields) -> None:
-        if self.has_ended:
+        if self.is_complete:
             return
         for index in list(self._blocks):
             self._stop(index)
@@ -230,7 +230,7 @@ class AnswerReader:
         reason = STOP_REASONS.get(word, e.FinishReason.STOP)
         if reason is e.FinishReason.STOP and self._calls:
             reason = e.FinishReason.TOOL_CALLS  # some models forget to say so
-        self.has_ended = True
+        self.is_complete = True
         self._batch.append(e.MessageFinished(reason, detail=word))
 
     def _on_metadata(self, fields: Fields) -> None:

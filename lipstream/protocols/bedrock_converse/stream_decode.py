@@ -18,22 +18,24 @@ from lipstream.canonical.limits import STREAM_LIMITS, StreamLimits
 from lipstream.canonical.seal import UNKNOWN_ORIGIN, Sealer
 from lipstream.errors import FaultKind, UpstreamFault
 from lipstream.framing.eventstream import EventStreamSplitter
+from lipstream.framing.loose_json import is_shallow
+from lipstream.protocols.answer_decoder import AnswerDecoder
 from lipstream.protocols.bedrock_converse.errors import fault_in_stream
-from lipstream.protocols.bedrock_converse.json_value import NotAnObject, is_shallow, read_fields
+from lipstream.protocols.bedrock_converse.json_value import NotAnObject, read_fields
 from lipstream.protocols.bedrock_converse.reading import AnswerReader
 from lipstream.protocols.bedrock_converse.wire import decode_delta, random_id
-
-MAX_BAD_IN_A_ROW = 3
 
 _JSON_STARTS = b"{ \t\r\n"  # a message would be over any limit if it began like that
 
 
-class ConverseStreamDecoder:
+class ConverseStreamDecoder(AnswerDecoder[Mapping[str, str], AnswerReader]):
     """The bytes of one stream to events; see ``interfaces.StreamDecoder``.
 
     Args:
         new_id: Makes up the random part of an id that the upstream does not give.
     """
+
+    _frame_word = "messages"
 
     def __init__(
         self,
@@ -41,58 +43,16 @@ class ConverseStreamDecoder:
         limits: StreamLimits = STREAM_LIMITS,
         new_id: Callable[[], str] = random_id,
     ) -> None:
-        self._limit = limits.sse_event
-        self._splitter = EventStreamSplitter(limits.sse_event)
-        self._reader = AnswerReader(sealer, new_id)
-        self._is_over = False
-        self._is_stream: bool | None = None  # unknown before the first byte
-        self._body = bytearray()  # what came instead of an event stream
-        self._bad = 0
-        self._bad_in_a_row = 0
+        limit = limits.sse_event
+        super().__init__(limit, EventStreamSplitter(limit).feed, AnswerReader(sealer, new_id))
 
-    @property
-    def dropped_events(self) -> int:
-        """Messages that could not be read, and content that had no place."""
-        return self._bad + self._reader.late
-
-    def feed(self, data: bytes) -> e.Batch:
-        """Takes what one network read delivered."""
-        batch: e.Batch = []
-        if self._is_over or not data:
-            return batch
-        if self._is_stream is None:
+    def _begin(self, data: bytes) -> bytes:
+        if data:
             self._is_stream = data[0] not in _JSON_STARTS
-        try:
-            if self._is_stream:
-                for headers, payload in self._splitter.feed(data):
-                    if not self._is_over:
-                        self._read(headers, payload, batch)
-            else:
-                self._keep(data)
-        except UpstreamFault as fault:
-            self._fail(fault, batch)
-        return batch
+        return data
 
-    def end(self) -> e.Batch:
-        """The body is over."""
-        batch: e.Batch = []
-        if self._is_over:
-            return batch
-        if self._is_stream is False:
-            self._is_over = True
-            return read_answer(bytes(self._body), self._reader)
-        if self._reader.has_ended:
-            self._finish(batch)
-        else:
-            message = "the stream ended before the answer did"
-            self._fail(UpstreamFault(FaultKind.TRUNCATED, message), batch)
-        return batch
-
-    def _keep(self, data: bytes) -> None:
-        self._body += data
-        if len(self._body) > self._limit:
-            message = f"the answer is longer than {self._limit} bytes"
-            raise UpstreamFault(FaultKind.PROTOCOL, message)
+    def _read_body(self, body: bytes) -> e.Batch:
+        return read_answer(body, self._reader)
 
     # -------------------------------------------------------- messages
 
@@ -114,7 +74,7 @@ class ConverseStreamDecoder:
         if not is_sound:
             reader.expect_halves()
         reader.read(name, fields, batch)
-        if reader.has_ended and reader.is_counted:
+        if reader.is_complete and reader.is_counted:
             self._finish(batch)
 
     def _is_usual(self, payload: bytes, batch: e.Batch) -> bool:
@@ -126,22 +86,6 @@ class ConverseStreamDecoder:
         except (msgspec.DecodeError, UnicodeDecodeError):
             return False
         return self._reader.read_delta(event, batch)
-
-    def _drop(self, batch: e.Batch) -> None:
-        self._bad += 1
-        self._bad_in_a_row += 1
-        if self._bad_in_a_row == MAX_BAD_IN_A_ROW:
-            message = f"{MAX_BAD_IN_A_ROW} messages in a row could not be read"
-            self._fail(UpstreamFault(FaultKind.PROTOCOL, message), batch)
-
-    def _finish(self, batch: e.Batch) -> None:
-        self._is_over = True
-        self._reader.finish(batch)
-
-    def _fail(self, fault: UpstreamFault, batch: e.Batch) -> None:
-        if not self._is_over:
-            self._is_over = True
-            batch.append(e.StreamFailed(fault))
 
 
 def decode_answer(

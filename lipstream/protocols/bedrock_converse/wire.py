@@ -16,8 +16,6 @@ import msgspec
 from lipstream.canonical.events import FinishReason
 
 NAME = "bedrock_converse"
-MAX_DEPTH = 128  # of the JSON of one event, so that everything after it may recurse
-SHALLOW = 512  # bytes, in which no harmful depth fits
 
 STOP_REASONS: dict[str, FinishReason] = {
     "end_turn": FinishReason.STOP,

@@ -11,6 +11,7 @@ import re
 from collections.abc import Iterator
 
 from lipstream.errors import FaultKind, UpstreamFault
+from lipstream.framing.sse import Frame
 
 _OUTSIDE = re.compile(rb'[{}"]')
 _INSIDE = re.compile(rb'["\\]')
@@ -32,8 +33,8 @@ class ArraySplitter:
         self._is_in_text = False
         self._is_escaped = False  # whether the next byte belongs to an escape
 
-    def feed(self, data: bytes) -> Iterator[bytes]:
-        """The entries that these bytes complete.
+    def feed(self, data: bytes) -> Iterator[Frame]:
+        """The entries that these bytes complete, as frames without a name.
 
         Raises:
             UpstreamFault: PROTOCOL, an entry is over the limit.
@@ -44,7 +45,7 @@ class ArraySplitter:
             if mark == b"{" and self._depth == 1:
                 start = place - 1
             elif mark == b"}" and self._depth == 0:
-                yield bytes(self._rest) + data[start:place]
+                yield b"", bytes(self._rest) + data[start:place]
                 self._rest.clear()
                 start = place
         if self._depth:

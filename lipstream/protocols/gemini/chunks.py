@@ -37,8 +37,11 @@ class ChunkReader:
         is_whole: Whether the one chunk is the whole answer: then each of its parts is whole.
 
     Attributes:
+        late: None: what has no place here is read over.
         fault: What the upstream reported instead of going on; nothing may be read after it.
     """
+
+    late = 0
 
     def __init__(
         self, new_id: Callable[[], str], sealer: Sealer, *, is_whole: bool = False

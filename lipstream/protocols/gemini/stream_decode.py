@@ -20,21 +20,17 @@ from lipstream.canonical.limits import STREAM_LIMITS, StreamLimits
 from lipstream.canonical.seal import UNKNOWN_ORIGIN, Sealer
 from lipstream.errors import BadRequest, FaultKind, UpstreamFault
 from lipstream.framing.json_guard import check_json
-from lipstream.framing.sse import BOM, SseSplitter
 from lipstream.framing.surrogates import mended
+from lipstream.protocols.answer_decoder import IDLE_EVENTS, SseAnswerDecoder
 from lipstream.protocols.gemini.array_stream import ArraySplitter
 from lipstream.protocols.gemini.chunks import ChunkReader
 from lipstream.protocols.gemini.errors import fault_in_stream
 from lipstream.protocols.gemini.hot import decode_hot
 from lipstream.protocols.gemini.wire import Fields, random_id
 
-MAX_BAD_IN_A_ROW = 3
 MAX_MISSES = 8  # an upstream whose chunks never have the usual form is no longer asked for it
 
 _DONE = b"[DONE]"  # not of Google's making, but proxies send it
-_IDLE_EVENTS = frozenset({b"ping", b"keepalive", b"heartbeat"})
-_FIELD_STARTS = b":deir"  # a line of an event stream is a comment, data, event, id or retry
-_BLANKS = b" \t\r\n" + BOM  # before the first line
 _SHALLOW = 128  # brackets, with which nothing can be nested too deeply
 _CHUNK_FIELDS = (
     "candidates",
@@ -50,7 +46,7 @@ class NotAChunk(ValueError):
     """Not the JSON object that a chunk is."""
 
 
-class GeminiStreamDecoder:
+class GeminiStreamDecoder(SseAnswerDecoder[ChunkReader]):
     """The bytes of one stream to events; see ``interfaces.StreamDecoder``.
 
     Args:
@@ -63,88 +59,25 @@ class GeminiStreamDecoder:
         sealer: Sealer = UNKNOWN_ORIGIN,
         new_id: Callable[[], str] = random_id,
     ) -> None:
-        self._limit = limits.sse_event
-        self._frames = SseSplitter(limits.sse_event)
-        self._entries = ArraySplitter(limits.sse_event)
-        self._reader = ChunkReader(new_id, sealer)
+        super().__init__(limits.sse_event, ChunkReader(new_id, sealer))
         self._sealer = sealer
         self._new_id = new_id
-        self._is_over = False
-        self._form = b""  # of the body: what it begins with, a colon for any event stream
-        self._body = bytearray()  # of a whole response
-        self._bad = 0
-        self._bad_in_a_row = 0
         self._misses = 0  # of the usual form, in a row
 
-    @property
-    def dropped_events(self) -> int:
-        """Events that could not be read."""
-        return self._bad
-
-    def feed(self, data: bytes) -> e.Batch:
-        """Takes what one network read delivered."""
-        batch: e.Batch = []
-        if self._is_over:
-            return batch
-        try:
-            if not self._form:
-                data = self._begin(data)
-            if self._form == b":":
-                for name, payload in self._frames.feed(data):
-                    self._read(name, payload, batch)
-            elif self._form == b"[":
-                for payload in self._entries.feed(data):
-                    self._read(b"", payload, batch)
-            else:
-                self._keep(data)
-        except UpstreamFault as fault:
-            self._fail(fault, batch)
-        return batch
-
-    def end(self) -> e.Batch:
-        """The body is over."""
-        batch: e.Batch = []
-        if self._is_over:
-            return batch
-        if self._form == b"{":
-            self._is_over = True
-            return decode_answer(bytes(self._body), self._sealer, self._new_id)
-        frame = self._frames.end()
-        if frame is not None:
-            self._read(*frame, batch)
-        self._close(batch)
-        return batch
-
-    def _close(self, batch: e.Batch) -> None:
-        if self._is_over:
-            return
-        if self._reader.is_complete:
-            self._finish(batch)
-        else:
-            message = "the stream ended before the answer did"
-            self._fail(UpstreamFault(FaultKind.TRUNCATED, message), batch)
-
-    # -------------------------------------------------------- what kind of body it is
-
     def _begin(self, data: bytes) -> bytes:
-        """Takes what is blank away and looks at the first byte after it."""
-        data = data.lstrip(_BLANKS)
-        if data:
-            self._form = b":" if data[0] in _FIELD_STARTS else data[:1]
-        if self._form not in (b"", b":", b"[", b"{"):
-            raise UpstreamFault(FaultKind.PROTOCOL, "the answer is no event stream and no JSON")
+        data = super()._begin(data)
+        if data[:1] == b"[":
+            self._is_stream = True
+            self._frames = ArraySplitter(self._limit).feed
         return data
 
-    def _keep(self, data: bytes) -> None:
-        self._body += data
-        if len(self._body) > self._limit:
-            message = f"the answer is longer than {self._limit} bytes"
-            raise UpstreamFault(FaultKind.PROTOCOL, message)
+    def _read_body(self, body: bytes) -> e.Batch:
+        return decode_answer(body, self._sealer, self._new_id)
 
     # -------------------------------------------------------- frames
 
     def _read(self, name: bytes, data: bytes, batch: e.Batch) -> None:
-        if self._is_over or name in _IDLE_EVENTS:
+        if name in IDLE_EVENTS:
             return
         if self._misses < MAX_MISSES and self._is_read_hot(data, batch):
             self._bad_in_a_row = 0
@@ -178,20 +111,7 @@ class GeminiStreamDecoder:
         elif name == b"error":
             self._fail(fault_in_stream(text.decode(errors="replace")), batch)
         elif text:
-            self._bad += 1
-            self._bad_in_a_row += 1
-            if self._bad_in_a_row == MAX_BAD_IN_A_ROW:
-                message = f"{MAX_BAD_IN_A_ROW} events in a row could not be read"
-                self._fail(UpstreamFault(FaultKind.PROTOCOL, message), batch)
-
-    def _finish(self, batch: e.Batch) -> None:
-        self._is_over = True
-        self._reader.finish(batch)
-
-    def _fail(self, fault: UpstreamFault, batch: e.Batch) -> None:
-        if not self._is_over:
-            self._is_over = True
-            batch.append(e.StreamFailed(fault))
+            self._drop(batch)
 
 
 # ---------------------------------------------------------------- whole answers

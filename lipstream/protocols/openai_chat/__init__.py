@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 
 from lipstream.canonical.ask import BODY_ALONE, Ask
+from lipstream.canonical.attribution import attribution_in
 from lipstream.canonical.call import Call
 from lipstream.canonical.collect import Answer
 from lipstream.canonical.events import Batch
@@ -48,7 +49,9 @@ class ChatServer:
 
     def decode_request(self, body: bytes, ask: Ask = BODY_ALONE) -> Call:
         """Reads a request."""
-        return request_decode.decode_request(body, self._limits)
+        call = request_decode.decode_request(body, self._limits)
+        named = attribution_in(ask.headers)
+        return call.changed(headers=named) if named else call
 
     def stream_encoder(self, call: Call, *, model: str | None = None) -> ChatStreamEncoder:
         """An encoder for one stream."""

@@ -9,18 +9,15 @@ for the bytes it came in (``Reading.is_exact``).
 from __future__ import annotations
 
 import json
-import math
 from collections.abc import Iterable
 from typing import Any
 
 import msgspec
 
-from lipstream.errors import BadRequest
-from lipstream.framing.json_guard import check_json
+from lipstream.framing.faults import is_problem
+from lipstream.framing.loose_json import NotJson, read_value
 from lipstream.protocols.openai_chat.wire import (
-    MAX_DEPTH,
     PADDING,
-    SHALLOW,
     Choice,
     Chunk,
     Custom,
@@ -37,16 +34,16 @@ class NotAChunk(ValueError):
     """The data is no JSON object that could be part of an answer."""
 
 
-_decode = msgspec.json.Decoder().decode
-
-
 def read_loosely(data: bytes) -> tuple[Chunk, bool]:
     """One event's data as a chunk, and whether the chunk says the same as the bytes.
 
     Raises:
         NotAChunk: not even this reads it.
     """
-    value, is_clean = _value(data)
+    try:
+        value, is_clean = read_value(data)
+    except NotJson as error:
+        raise NotAChunk(str(error)) from None
     if not isinstance(value, dict):
         raise NotAChunk("not an object")
     if is_clean:
@@ -61,33 +58,11 @@ def read_loosely(data: bytes) -> tuple[Chunk, bool]:
     return _tidied(reading.chunk(value), value, reading.is_exact and is_clean)
 
 
-def _value(data: bytes) -> tuple[Any, bool]:
-    """The JSON value; lone surrogates, broken UTF-8 and NaN are for the standard library."""
-    try:
-        if len(data) > SHALLOW:
-            check_json(data, max_depth=MAX_DEPTH)
-        return _decode(data), True
-    except (BadRequest, ValueError):
-        text = data.decode(errors="replace")
-    try:
-        check_json(text.encode(), max_depth=MAX_DEPTH)
-        return json.loads(text, parse_constant=_none, parse_float=_finite), False
-    except (BadRequest, ValueError):
-        raise NotAChunk("not JSON") from None
-
-
-def _none(_: str) -> None:
-    """NaN and Infinity, which nobody else could read."""
-
-
-def _finite(text: str) -> float | None:
-    value = float(text)
-    return value if math.isfinite(value) else None
-
-
 def _tidied(chunk: Chunk, fields: Fields, is_exact: bool) -> tuple[Chunk, bool]:
-    """Takes what stands in unusual places: vLLM's whole chunk as an error, Groq's early usage."""
-    if chunk.object == "error" and not chunk.error:
+    """Takes what stands in unusual places: vLLM's whole chunk as an error, as NVIDIA's, and Groq's
+    early usage."""
+    is_error = chunk.object == "error" or is_problem(fields)
+    if is_error and not chunk.error:
         chunk.error = fields
     groq = fields.get("x_groq")
     if chunk.usage is None and isinstance(groq, dict) and isinstance(groq.get("usage"), dict):

@@ -25,6 +25,7 @@ from lipstream.canonical.seal import Seal
 from lipstream.errors import TooLarge
 from lipstream.framing.json_fields import FieldReader, refuse
 from lipstream.framing.json_guard import decode_json
+from lipstream.protocols.openai_chat.effort import decode_effort
 from lipstream.protocols.openai_chat.parts import decode_content
 from lipstream.protocols.openai_chat.seals import DETAILS, unpacked_call, unpacked_reasoning
 from lipstream.protocols.openai_chat.wire import FUNCTION_CALL, FUNCTIONS, NAME
@@ -299,6 +300,7 @@ def _decode_options(reader: FieldReader) -> Options:
         limit = reader.integer("max_tokens", 0)
     else:
         reader.left["max_completion_tokens"] = limit
+    reasoning = decode_effort(reader)
     return Options(
         temperature=reader.number("temperature"),
         top_p=reader.number("top_p"),
@@ -308,7 +310,9 @@ def _decode_options(reader: FieldReader) -> Options:
         seed=reader.integer("seed"),
         presence_penalty=reader.number("presence_penalty"),
         frequency_penalty=reader.number("frequency_penalty"),
-        reasoning_effort=reader.optional_text("reasoning_effort"),
+        reasoning_effort=reasoning.effort,
+        reasoning_budget=reasoning.budget,
+        reasoning_summary=reasoning.summary,
         verbosity=reader.optional_text("verbosity"),
         parallel_tool_calls=reader.boolean("parallel_tool_calls"),
         output_format=_decode_format(reader),

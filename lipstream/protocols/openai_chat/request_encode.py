@@ -21,6 +21,7 @@ from lipstream.canonical.reasoning import effort_of
 from lipstream.errors import BadRequest
 from lipstream.framing.json_fields import merge_fields
 from lipstream.framing.sse import encode_json
+from lipstream.protocols.openai_chat.effort import encode_own_effort
 from lipstream.protocols.openai_chat.message_encode import encode_messages, with_type
 from lipstream.protocols.openai_chat.wire import FUNCTIONS, NAME, Fields
 
@@ -77,7 +78,10 @@ def encode_request(call: Call, model: str, *, is_streaming: bool) -> bytes:
         body["stream"] = True
         body["stream_options"] = {**(asked or {}), "include_usage": True}
     if is_own:
-        extra = {name: value for name, value in call.extra.items() if name not in _NOT_COPIED}
+        effort, void = encode_own_effort(call)
+        body.update(effort)
+        left_out = _NOT_COPIED | void
+        extra = {name: value for name, value in call.extra.items() if name not in left_out}
         body = merge_fields(body, extra)
     return encode_json(body)
 
@@ -160,7 +164,7 @@ def _options(call: Call, model: str, is_own: bool) -> Fields:
     options = call.options
     names = _OPTIONS + _OWN_OPTIONS if is_own else _OPTIONS
     fields = {wire: value for name, wire in names if (value := getattr(options, name)) is not None}
-    effort = effort_of(options) if is_own else _foreign_effort(options, model)
+    effort = None if is_own else _foreign_effort(options, model)
     if effort is not None:
         fields["reasoning_effort"] = effort
     if options.parallel_tool_calls is not None and (call.tools or is_own):

@@ -19,8 +19,6 @@ NAME = "openai_chat"
 CHUNK = "chat.completion.chunk"
 COMPLETION = "chat.completion"
 DONE = b"[DONE]"
-MAX_DEPTH = 128  # of the JSON of one chunk, so that everything after it may recurse
-SHALLOW = 512  # bytes, in which no harmful depth fits
 
 FINISH_REASONS: dict[str, FinishReason] = {
     # OpenAI's own four; the last of the five is of the legacy interface

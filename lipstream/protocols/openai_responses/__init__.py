@@ -99,7 +99,9 @@ class ResponsesClient:
 
     def headers(self, call: Call | None) -> Sequence[tuple[str, str]]:
         """Those that a client of this dialect sent for its provider."""
-        return call.headers if call is not None and call.dialect == NAME else ()
+        if call is None or call.dialect != NAME:
+            return ()
+        return tuple(pair for pair in call.headers if pair[0] in request_decode.PASSED_ON)
 
     def encode_request(self, call: Call, model: str, *, is_streaming: bool) -> bytes:
         """The request's body."""

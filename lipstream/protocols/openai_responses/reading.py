@@ -60,7 +60,10 @@ class EventReader:
         late: Pieces of content that came after the end of their item and were left out.
         fault: What the upstream reported instead of going on; nothing may be read after it.
         is_over: The answer is complete; nothing may be read after it.
+        is_complete: Never: a final response ends an answer, not the end of the body.
     """
+
+    is_complete = False
 
     def __init__(self, sealer: Sealer, new_id: NewId) -> None:
         self._sealer = sealer

@@ -11,6 +11,7 @@ from __future__ import annotations
 from typing import Any
 
 from lipstream.canonical.ask import Ask
+from lipstream.canonical.attribution import attribution_in
 from lipstream.canonical.call import Call, Message, Role, Tool
 from lipstream.canonical.limits import CallLimits
 from lipstream.canonical.options import Options, OutputFormat
@@ -26,7 +27,7 @@ from lipstream.protocols.openai_responses.items import (
 from lipstream.protocols.openai_responses.tools import decode_choice, decode_tools, runs_elsewhere
 from lipstream.protocols.openai_responses.wire import LOGPROBS, NAME
 
-_PASSED_ON = ("openai-beta",)  # headers that mean something to a provider of this dialect
+PASSED_ON = ("openai-beta",)  # headers that mean something to any provider of this dialect
 
 
 def decode_request(body: bytes, ask: Ask, limits: CallLimits) -> Call:
@@ -50,9 +51,15 @@ def decode_request(body: bytes, ask: Ask, limits: CallLimits) -> Call:
         is_streaming=bool(reader.boolean("stream")),
         wants_usage=True,
         may_race=not _leaves_traces(reader, tools),
-        headers=tuple((name, ask.headers[name]) for name in _PASSED_ON if name in ask.headers),
+        headers=_headers(ask),
         extra=reader.left,
     )
+
+
+def _headers(ask: Ask) -> tuple[tuple[str, str], ...]:
+    """Those for every provider of this dialect, and those for OpenRouter."""
+    passed = tuple((name, ask.headers[name]) for name in PASSED_ON if name in ask.headers)
+    return passed + attribution_in(ask.headers)
 
 
 def _leaves_traces(reader: FieldReader, tools: tuple[Tool, ...]) -> bool:

@@ -20,8 +20,6 @@ from lipstream.framing.sse import encode_json
 NAME = "openai_responses"
 RESPONSE = "response"
 DONE = b"[DONE]"
-MAX_DEPTH = 128  # of the JSON of one event, so that everything after it may recurse
-SHALLOW = 512  # bytes, in which no harmful depth fits
 
 MESSAGE = "message"
 REASONING = "reasoning"

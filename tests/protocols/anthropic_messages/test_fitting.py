@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from lipstream.canonical.call import Call, Message, Role, Tool, ToolChoice, ToolMode
+from lipstream.canonical.claude import OTHER, Sampling, Thinking, generation_of
 from lipstream.canonical.losses import NOTIONS, Fate
 from lipstream.canonical.options import Options, OutputFormat
 from lipstream.canonical.parts import (
@@ -22,14 +23,8 @@ from lipstream.canonical.parts import (
 )
 from lipstream.canonical.seal import Seal
 from lipstream.errors import BadRequest
+from lipstream.framing.json_schema import closed_schema as closed
 from lipstream.protocols.anthropic_messages import CLIENT
-from lipstream.protocols.anthropic_messages.fitting import closed
-from lipstream.protocols.anthropic_messages.generations import (
-    OTHER,
-    Sampling,
-    Thinking,
-    generation_of,
-)
 from tests.protocols.anthropic_messages.building import NAME
 
 ASK = Message(Role.USER, (Text("hi"),))
