@@ -437,3 +437,22 @@ def test_serve_on_a_terminal_prints_the_same_words(file: str) -> None:
         os.close(theirs)
     assert "backend    s: stub" in text
     assert re.search(r"try {8}curl -N [^\n]*\]}'", text)
+
+
+# ---------------------------------------------------------------- looking at backends
+
+
+@pytest.mark.parametrize(
+    ("settings", "code"),
+    [((), 0), (("--set", "backends.b={kind: openai, base_url: 'http://127.0.0.1:9'}"), 1)],
+)
+def test_doctor_ends_with_its_verdict(file: str, settings: tuple[str, ...], code: int) -> None:
+    """For scripts; a backend without a key is a fault."""
+    result = run("doctor", "--json", "--no-probe", "--config", file, *settings)
+    assert (result.exit_code, json.loads(result.stdout)["ok"]) == (code, code == 0)
+
+
+def test_doctor_refuses_a_configuration_that_does_not_fit_together() -> None:
+    """Before anybody is asked."""
+    result = run("doctor", "--set", "backends={}")
+    assert (result.exit_code, result.stdout) == (2, "")

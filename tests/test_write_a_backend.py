@@ -110,22 +110,25 @@ def test_provider_of_the_page_answers_through_the_proxy(copy: Path) -> None:
             assert option == "-d"
             address = listening.split()[1].removesuffix("/v1")
             answer = asked(url.replace("http://127.0.0.1:8080", address), body)
-        (entry,) = asked(f"http://127.0.0.1:{port}/__ledger")["entries"]
+        entries = asked(f"http://127.0.0.1:{port}/__ledger")["entries"]
         report = json.loads(finished(copy, "lipstream doctor --json --config acme.yaml"))
     assert answer["choices"][0]["message"]["content"] == "Hello from Acme"
-    assert "stream_options" not in entry["body"]
+    (posted,) = [entry for entry in entries if entry["method"] == "POST"]
+    assert "stream_options" not in posted["body"]
+    assert posted["headers"]["x-acme-client"] == "lipstream"
     assert report["ok"]
     assert "lipstream doctor --config acme.yaml" in PAGE
 
 
-@pytest.mark.parametrize("line", DRAW.splitlines())
-def test_pages_are_drawn_with_the_provider(copy: Path, line: str) -> None:
-    """What was there is there still."""
-    page = copy / line.split()[-1]
-    before = page.read_text()
+def test_page_of_providers_is_drawn_with_the_provider(copy: Path) -> None:
+    """The first command makes it; what is checked is what both commands make."""
+    line, *_ = DRAW.splitlines()
     finished(copy, line)
-    assert page.read_text() != before
-    assert ("`acme`" in page.read_text()) is ("providers" in page.name)
+    assert "| `acme` | `https://api.acme.example/v1` |" in (copy / line.split()[-1]).read_text()
+    checks = (ROOT / "scripts" / "check").read_text()
+    for line in DRAW.splitlines():
+        *command, page = line.split()
+        assert " ".join([*command, "--check", page]) in checks
 
 
 def quirks() -> Quirks:

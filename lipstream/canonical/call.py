@@ -88,7 +88,7 @@ class Call:
         dialect: The protocol the client speaks; ``extra`` fields at every level belong to it.
         model: What the client wrote as the model: a name, an alias, a selector.
         is_streaming: Whether the client wants a stream.
-        wants_usage: Whether the client wants usage in its stream.
+        wants_usage: Whether the client is to be told usage; in a stream not all do.
         headers: Request headers that the dialect passes on to upstreams of its own kind.
         may_race: False where a second run would leave something behind at a provider.
         extra: Top-level fields without a canonical place, in document order.

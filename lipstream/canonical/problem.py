@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import enum
+from typing import Any
 
 import attrs
 
@@ -43,3 +44,17 @@ class Problem:
     param: str | None = None
     retry_after: int | None = None
     causes: tuple[Cause, ...] = ()
+
+
+def causes_of(problem: Problem) -> dict[str, Any]:
+    """What was tried, as the field of an error; nothing where nothing was.
+
+    No protocol has a place for it, so that all that take other fields are told it alike.
+    """
+    if not problem.causes:
+        return {}
+    causes = [
+        {"candidate": cause.candidate, "phase": cause.phase, "kind": cause.kind}
+        for cause in problem.causes[:MAX_CAUSES]
+    ]
+    return {"causes": causes}

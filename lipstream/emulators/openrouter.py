@@ -20,6 +20,7 @@ from lipstream.emulators.openai_errors import error_of
 from lipstream.emulators.playback import Body, Lead, Stream
 from lipstream.emulators.proofs import prove
 from lipstream.emulators.script import Script
+from lipstream.emulators.seen import Seen
 from lipstream.emulators.variants import Variant, is_responses
 
 PREFIX = "/api/v1"
@@ -33,12 +34,15 @@ _DETAIL = {"type": "reasoning.text", "format": "emulator-v1", "index": 0}
 
 WORDS = {
     402: "Insufficient credits. Add more using https://openrouter.ai/settings/credits",
-    403: "Your chosen model requires moderation and your input was flagged",
+    403: "Your chosen model is not available to this key",
     408: "Your request timed out",
     429: "Provider returned error",
     502: "Provider returned error",
     503: "No instances available that meet the requirements",
 }
+
+MODERATED = "Your chosen model requires moderation and your input was flagged"
+"""For a 403 whose script has a code."""
 
 Fields = dict[str, Any]
 
@@ -57,9 +61,9 @@ class OpenRouter(Variant):
             words, status = ask.refusal.error_message, ask.refusal.status
             return attrs.evolve(ask, refusal=Script(status=status, error_message=words))
         problem = None if is_responses(request) else _twofold(ask)
-        if problem is None:
-            return ask
-        return attrs.evolve(ask, refusal=Script(status=400, error_message=problem))
+        if problem is not None:
+            return attrs.evolve(ask, refusal=Script(status=400, error_message=problem))
+        return attrs.evolve(ask, seen=_with_budget(ask))
 
     def seen_by_openai(self, body: Fields, request: Request) -> Fields:
         """Usage always comes, and an effort within the object is one."""
@@ -107,6 +111,14 @@ class OpenRouter(Variant):
             for name in names
         ]
         return Body(_encode({"data": rows}))
+
+
+def _with_budget(ask: Ask) -> Seen | None:
+    reasoning = ask.fields.get("reasoning")
+    budget = reasoning.get("max_tokens") if isinstance(reasoning, dict) else None
+    if ask.seen is None or budget is None:
+        return ask.seen
+    return attrs.evolve(ask.seen, options={**ask.seen.options, "reasoning_budget": budget})
 
 
 def _twofold(ask: Ask) -> str | None:
@@ -221,14 +233,19 @@ def _error_body(script: Script, model: str) -> bytes:
 
 def _error(script: Script, model: str) -> Fields:
     status = script.status if script.status != 200 else 502
-    message = script.error_message or WORDS.get(status) or error_of(script, model)["message"]
+    usual = MODERATED if _is_moderated(script) else WORDS.get(status)
+    message = script.error_message or usual or error_of(script, model)["message"]
     error: Fields = {"message": message, "code": script.error_code or status}
     metadata = _metadata(script, status, model)
     return {**error, "metadata": metadata} if metadata else error
 
 
+def _is_moderated(script: Script) -> bool:
+    return script.status == 403 and script.error_code is not None
+
+
 def _metadata(script: Script, status: int, model: str) -> Fields:
-    if status == 403:
+    if _is_moderated(script):
         flagged = {"reasons": ["violence"], "flagged_input": "..."}
         return {**flagged, "provider_name": PROVIDER, "model_slug": model}
     if status not in (429, 502):

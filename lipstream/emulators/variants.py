@@ -1,11 +1,11 @@
 """OpenAI's two dialects as another provider has them, below a path of its own.
 
-A variant words everything as OpenAI does but for what it overrides. Not here: the providers.
+A variant answers as OpenAI does but for what it overrides. Not here: the providers, their errors
+and their lists of models.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 
 import attrs
@@ -14,7 +14,6 @@ import msgspec
 from lipstream.emulators.dialect import Ask, Dialect, credential, parse
 from lipstream.emulators.http import Request
 from lipstream.emulators.openai_chat import OpenAIChat
-from lipstream.emulators.openai_errors import encode_error
 from lipstream.emulators.openai_responses import OpenAIResponses
 from lipstream.emulators.openai_responses_request import FIELDS
 from lipstream.emulators.playback import Body, Stream
@@ -59,10 +58,6 @@ class Variant:
             return body
         return {name: value for name, value in body.items() if name in FIELDS}
 
-    def denial(self, ask: Ask) -> Script:
-        """401."""
-        return self._dialect(ask.request).denial(ask)
-
     def stream(self, ask: Ask, script: Script) -> Stream:
         """The answer as events."""
         return self._dialect(ask.request).stream(ask, script)
@@ -70,14 +65,6 @@ class Variant:
     def body(self, ask: Ask, script: Script) -> Body:
         """The answer in one piece."""
         return self._dialect(ask.request).body(ask, script)
-
-    def error(self, ask: Ask, script: Script) -> Body:
-        """The error body."""
-        return Body(encode_error(script, ask.model))
-
-    def models(self, names: Sequence[str]) -> Body:
-        """The model list."""
-        return self._chat.models(names)
 
     def _dialect(self, request: Request) -> Dialect:
         return self._responses if is_responses(request) else self._chat

@@ -98,6 +98,11 @@ class FieldReader:
         del self.left[name]
         return value
 
+    def entries(self, name: str, maximum: int) -> list[tuple[Any, str]]:
+        """The same as :meth:`objects`, each entry with its path."""
+        path = self.at(name)
+        return [(entry, f"{path}[{i}]") for i, entry in enumerate(self.objects(name, maximum))]
+
     def inner(self, name: str) -> FieldReader:
         """An object that has to be there, to be read in turn, then to be :meth:`put_back`."""
         return FieldReader(self.left.pop(name, None), self.at(name))

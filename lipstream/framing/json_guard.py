@@ -13,7 +13,7 @@ from typing import Any
 
 import msgspec
 
-from lipstream.errors import BadRequest
+from lipstream.errors import BadRequest, TooLarge
 
 MAX_DEPTH = 128
 
@@ -30,14 +30,17 @@ _ESCAPE = re.compile(
 )
 
 
-def decode_json(body: bytes, *, max_depth: int = MAX_DEPTH) -> Any:
+def decode_json(body: bytes, *, max_depth: int = MAX_DEPTH, max_bytes: int | None = None) -> Any:
     """The value of a body that passes :func:`check_json`.
 
     Lone surrogates, which clients make by cutting strings, become U+FFFD.
 
     Raises:
         BadRequest: says what is wrong and at which byte; never shows the text.
+        TooLarge: the body has more bytes than it may have.
     """
+    if max_bytes is not None and len(body) > max_bytes:
+        raise TooLarge(f"the body has {len(body)} bytes, at most {max_bytes} are allowed")
     check_json(body, max_depth=max_depth)
     try:
         return msgspec.json.decode(body)

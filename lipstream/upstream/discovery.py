@@ -102,9 +102,9 @@ class Discovery:
     async def _keep(self, source: _Source) -> None:
         pause = FIRST
         while True:
-            source.is_wanted = trio.Event()
             with trio.move_on_after(pause * self._rng.uniform(1 - JITTER, 1 + JITTER)):
                 await source.is_wanted.wait()
+            source.is_wanted = trio.Event()
             is_fresh = await self._refresh(source)
             pause = INTERVAL if is_fresh else min(INTERVAL, max(RETRY, 2 * pause))
 

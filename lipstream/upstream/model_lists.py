@@ -17,7 +17,7 @@ import msgspec
 from lipstream.errors import FaultKind, UpstreamFault
 from lipstream.upstream.provider import CHAT, GEMINI, MESSAGES, RESPONSES
 
-MAX_MODELS = 5000
+MAX_MODELS = 2000
 MAX_PAGES = 20
 PAGE_SIZE = 1000
 

@@ -27,7 +27,7 @@ from lipstream.upstream.quirks import Fields, Headers, Quirks
 
 
 def own_fields(call: Call) -> Fields:
-    """What a client of either protocol wrote for OpenRouter, in document order."""
+    """What a client of either protocol wrote for OpenRouter and no encoder knows of."""
     if call.dialect not in OPENAI:
         return {}
     tier = call.options.service_tier

@@ -54,7 +54,10 @@ class Verbatim:
         self.failures.append(failure)
 
     async def handle(self, request: Request, connection: Connection) -> bool:
-        """Answers one request."""
+        """Answers one request; it has no list of models."""
+        if request.method == "GET":
+            await connection.send(http.encode_head(404, [("content-length", "0")]))
+            return request.is_kept_alive
         model = model_of(request)
         self.asked[model] = request.body
         stream = self._answers[model]

@@ -19,6 +19,7 @@ import trio
 from lipstream.compose import Runtime, build
 from lipstream.config.load import load_config
 from lipstream.config.schema import Config
+from lipstream.emulators import nvidia, openrouter
 from lipstream.emulators.emulator import Emulator
 from lipstream.emulators.ledger import Entry
 from lipstream.emulators.script import Script
@@ -192,6 +193,7 @@ async def proxying(
 
 
 BASE_PATHS = {"anthropic-compatible": "", "gemini": "/v1beta", "acp": ""}  # by kind; else /v1
+BASE_PATHS |= {"nvidia": nvidia.PREFIX, "openrouter": openrouter.PREFIX}
 
 
 def _base_url(emulator: Emulator, entries: Mapping[str, Any] | None, name: str) -> str:

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lipstream.errors import FaultKind, UpstreamFault
-from lipstream.framing.faults import decode_error, fault_in_stream, redacted
+from lipstream.framing.faults import decode_error, fault_in_stream, is_problem, redacted
 
 
 def fault(status: int, body: Any, **headers: str) -> UpstreamFault:
@@ -94,6 +94,15 @@ def test_status_decides_where_nothing_else_is_said(status: int, kind: FaultKind)
         (404, {"error": "model not found"}, FaultKind.NOT_FOUND),
         (400, [said("x", code="context_length_exceeded")], FaultKind.CONTEXT_LENGTH),
         (400, {"title": "content_filter", "detail": "x", "status": 400}, FaultKind.CONTENT_FILTER),
+        # NVIDIA's problem details, OpenRouter's metadata
+        (400, {"type": "about:blank", "title": "Bad Request", "status": 400,
+               "detail": "Function id 'x': DEGRADED function cannot be invoked"},
+         FaultKind.OVERLOADED),
+        (404, {"type": "urn:inference-service:problem-details:not-found", "detail": "x"},
+         FaultKind.NOT_FOUND),
+        (402, {"error": {"metadata": {"error_type": "payment_required"}}}, FaultKind.CREDENTIALS),
+        (502, {"error": {"metadata": {"error_type": "provider_overloaded"}}},
+         FaultKind.OVERLOADED),
         (400, [[[[[[said("x", code="context_length_exceeded")]]]]]], FaultKind.BAD_REQUEST),
         (400, b"[" * 5000 + b"]" * 5000, FaultKind.BAD_REQUEST),
     ],
@@ -101,6 +110,33 @@ def test_status_decides_where_nothing_else_is_said(status: int, kind: FaultKind)
 def test_codes_and_words_say_more_than_the_status(status: int, body: Any, kind: FaultKind) -> None:
     """In whatever shape they come."""
     assert fault(status, body).kind is kind
+
+
+@pytest.mark.parametrize(
+    ("kind", "expected"),
+    [("urn:inference-service:problem-details:gone", "gone"), ("about:blank", None), ("x:y", "x:y")],
+)
+def test_code_is_the_last_word_of_a_urn(kind: str, expected: str | None) -> None:
+    """And none where the type says nothing."""
+    assert fault(410, {"type": kind}).code == expected
+
+
+@pytest.mark.parametrize(
+    ("fields", "expected"),
+    [
+        ({"type": "urn:inference-service:problem-details:bad-request"}, True),
+        ({"type": "about:blank"}, True),
+        ({"title": "Bad Request", "status": 400}, True),
+        ({"title": "Bad Request", "status": "400"}, False),
+        ({"title": "All is well", "status": 200}, False),
+        ({"status": 400}, False),
+        ({"type": "response.created"}, False),
+        ({}, False),
+    ],
+)
+def test_problem_details_are_recognised(fields: Any, expected: bool) -> None:
+    """By their type, or by the fields that they always have."""
+    assert is_problem(fields) is expected
 
 
 def test_fault_keeps_code_and_words() -> None:

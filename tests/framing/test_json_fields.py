@@ -94,6 +94,13 @@ def test_list_over_its_limit_is_too_large() -> None:
     assert (caught.value.param, caught.value.code) == ("x.a", "array_above_max_length")
 
 
+def test_entries_come_with_their_paths() -> None:
+    """Also those of an object that is the whole body."""
+    assert FieldReader({"a": [1, 2]}, "x").entries("a", 2) == [(1, "x.a[0]"), (2, "x.a[1]")]
+    assert FieldReader({"a": [{}]}, "").entries("a", 2) == [({}, "a[0]")]
+    assert FieldReader({"a": None}, "").entries("a", 2) == []
+
+
 def test_inner_object_is_put_back_as_far_as_it_was_not_taken() -> None:
     """Not at all, where it was."""
     reader = FieldReader({"a": {"b": "x", "c": 1}, "d": {"b": "x"}}, "r")

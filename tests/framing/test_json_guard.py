@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lipstream.errors import BadRequest
+from lipstream.errors import BadRequest, TooLarge
 from lipstream.framing.json_guard import check_json, decode_json
 
 VALUES = st.recursive(
@@ -95,3 +95,10 @@ def test_large_base64_body_passes_quickly() -> None:
 def test_half_a_character_becomes_the_replacement(body: bytes, expected: list[str]) -> None:
     """Clients cut strings in the middle of a pair; the rest of the request is still good."""
     assert decode_json(body) == expected
+
+
+def test_body_over_its_limit_is_too_large() -> None:
+    """The message names both numbers; without a limit any length will do."""
+    with pytest.raises(TooLarge, match="the body has 4 bytes, at most 3 are allowed"):
+        decode_json(b"1234", max_bytes=3)
+    assert decode_json(b"1234", max_bytes=4) == decode_json(b"1234") == 1234

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from lipstream.canonical.call import Call, Message, Role
+from lipstream.canonical.call import Call, Message
 from lipstream.canonical.losses import NOTIONS, Fate, Support
 from lipstream.canonical.parts import (
     Audio,
@@ -20,6 +20,7 @@ from lipstream.canonical.parts import (
     ToolCall,
     ToolResult,
 )
+from lipstream.canonical.turns import INSTRUCTING
 from lipstream.errors import BadRequest
 from lipstream.framing.data_url import sniffed, split_data_url
 from lipstream.protocols.acp.wire import Fields
@@ -38,8 +39,6 @@ SUPPORT: Support = dict.fromkeys(NOTIONS, Fate.DROPPED) | {
     "tool_error": Fate.REFUSED,
     "tool_media": Fate.REFUSED,
 }
-
-_INSTRUCTING = frozenset({Role.SYSTEM, Role.DEVELOPER})
 
 
 def encode_prompt(call: Call) -> list[Fields]:
@@ -64,7 +63,7 @@ def encode_prompt(call: Call) -> list[Fields]:
 
 def _count_leading(messages: Sequence[Message]) -> int:
     """How many messages at the beginning are instructions."""
-    others = (at for at, message in enumerate(messages) if message.role not in _INSTRUCTING)
+    others = (at for at, message in enumerate(messages) if message.role not in INSTRUCTING)
     return next(others, len(messages))
 
 
@@ -74,7 +73,7 @@ def _texts(message: Message) -> Iterator[str]:
 
 def _blocks(message: Message) -> list[Fields]:
     blocks = [block for part in message.parts for block in _blocks_of(part)]
-    if not blocks and message.role not in _INSTRUCTING:
+    if not blocks and message.role not in INSTRUCTING:
         raise _unsupported("message", f"a message of the {message.role.value} has nothing to say")
     return blocks
 

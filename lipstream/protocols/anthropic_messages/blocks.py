@@ -41,9 +41,7 @@ def decode_content(reader: FieldReader, maximum: int) -> tuple[Part, ...]:
     """Takes ``content``: a string or a list of blocks; an empty one is left where it is."""
     value = reader.left.get("content")
     if isinstance(value, str):
-        if value:
-            del reader.left["content"]
-        return (Text(value),) if value else ()
+        return (Text(value),) if reader.text("content") else ()
     if not isinstance(value, list):
         reader.refuse("content", "a string or a list of blocks")
     return decode_blocks(reader, "content", maximum)
@@ -51,9 +49,7 @@ def decode_content(reader: FieldReader, maximum: int) -> tuple[Part, ...]:
 
 def decode_blocks(reader: FieldReader, name: str, maximum: int) -> tuple[Part, ...]:
     """Takes a list of blocks."""
-    path = reader.at(name)
-    entries = reader.objects(name, maximum)
-    return tuple(_decode_block(entry, f"{path}[{i}]", maximum) for i, entry in enumerate(entries))
+    return tuple(_decode_block(*entry, maximum) for entry in reader.entries(name, maximum))
 
 
 def _decode_block(value: Any, path: str, maximum: int) -> Part:

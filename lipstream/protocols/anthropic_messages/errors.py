@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from lipstream.canonical.problem import MAX_CAUSES, Problem, ProblemKind
+from lipstream.canonical.problem import Problem, ProblemKind, causes_of
 from lipstream.framing.sse import encode_json, encode_sse
 
 ERROR_TYPES: dict[ProblemKind, str] = {
@@ -64,12 +64,7 @@ def encode_problem(problem: Problem) -> bytes:
 
     Code, field and causes have no place of their own in the dialect: its clients read over them.
     """
-    fields: dict[str, Any] = {"code": problem.code, "param": problem.param}
-    if problem.causes:
-        fields["causes"] = [
-            {"candidate": cause.candidate, "phase": cause.phase, "kind": cause.kind}
-            for cause in problem.causes[:MAX_CAUSES]
-        ]
+    fields: dict[str, Any] = {"code": problem.code, "param": problem.param, **causes_of(problem)}
     if problem.code == UNTHREADED:
         fields["details"] = {"error_code": UNTHREADED, "unsupported": ["thread"]}
     known = {name: value for name, value in fields.items() if value is not None}

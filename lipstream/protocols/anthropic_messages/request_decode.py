@@ -26,7 +26,7 @@ from lipstream.canonical.call import Call, Message, Role, Tool, ToolChoice, Tool
 from lipstream.canonical.limits import CallLimits
 from lipstream.canonical.parts import Part, Reasoning, Text, ToolCall, ToolResult
 from lipstream.canonical.seal import Seal
-from lipstream.errors import BadRequest, TooLarge
+from lipstream.errors import BadRequest
 from lipstream.framing.json_fields import FieldReader, refuse
 from lipstream.framing.json_guard import decode_json
 from lipstream.protocols.anthropic_messages.blocks import decode_blocks, decode_content
@@ -55,9 +55,8 @@ def decode_request(body: bytes, ask: Ask, limits: CallLimits) -> Call:
 
     A query (``?beta=true``) says nothing that the headers do not.
     """
-    if len(body) > limits.body:
-        raise TooLarge(f"the body has {len(body)} bytes, at most {limits.body} are allowed")
-    reader = FieldReader(decode_json(body, max_depth=limits.json_depth), "")
+    value = decode_json(body, max_depth=limits.json_depth, max_bytes=limits.body)
+    reader = FieldReader(value, "")
     model = reader.text("model")
     _check_is_whole(reader)
     system = _decode_system(reader, limits.parts_per_message)
@@ -202,8 +201,7 @@ def _with_seals_of_calls(parts: tuple[Part, ...]) -> tuple[Part, ...]:
 
 
 def _decode_tools(reader: FieldReader, limits: CallLimits) -> tuple[Tool, ...]:
-    entries = reader.objects("tools", limits.tools)
-    return tuple(_decode_tool(entry, f"tools[{i}]") for i, entry in enumerate(entries))
+    return tuple(_decode_tool(*entry) for entry in reader.entries("tools", limits.tools))
 
 
 def _decode_tool(value: Any, path: str) -> Tool:

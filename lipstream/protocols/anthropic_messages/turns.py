@@ -9,7 +9,7 @@ only that is done.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import attrs
@@ -22,8 +22,8 @@ from lipstream.canonical.parts import (
     Refusal,
     Text,
     ToolCall,
-    ToolResult,
 )
+from lipstream.canonical.turns import INSTRUCTING, sayable_parts, with_a_question
 from lipstream.errors import BadRequest
 from lipstream.framing.json_fields import merge_fields
 from lipstream.protocols.anthropic_messages.blocks import as_content, encode_blocks
@@ -33,7 +33,6 @@ from lipstream.protocols.anthropic_messages.wire import NAME, Fields
 OPENING = "."
 """What a user says who let the assistant begin: the least that is not blank."""
 
-_SYSTEM = (Role.SYSTEM, Role.DEVELOPER)
 _THINKING = ("thinking", "redacted_thinking")
 
 
@@ -63,7 +62,7 @@ def encode_own(messages: Sequence[Message]) -> Conversation:
     for i, message in enumerate(messages):
         path = f"messages[{i}]"
         mark = message.extra.get("role")
-        if message.role in _SYSTEM and mark != IN_PLACE:
+        if message.role in INSTRUCTING and mark != IN_PLACE:
             system.append((message, path))
         elif mark == SAME_TURN and turns and turns[-1].role == "user":
             turns[-1].add(message, path)
@@ -143,15 +142,13 @@ def encode_foreign(messages: Sequence[Message]) -> Conversation:
     Raises:
         BadRequest: a part cannot be said in this protocol.
     """
-    if all(message.role in _SYSTEM for message in messages):
-        messages = [attrs.evolve(message, role=Role.USER) for message in messages]
     system: list[Fields] = []
     turns: list[Fields] = []
-    for i, message in enumerate(messages):
+    for i, message in enumerate(with_a_question(messages)):
         path = f"messages[{i}].content"
-        parts = _fitting(message)
+        parts = sayable_parts(message, _is_sayable)
         blocks = encode_blocks(parts, path, is_own=False)
-        if message.role in _SYSTEM:
+        if message.role in INSTRUCTING:
             system.extend(_only_texts(blocks, path))
         elif blocks:
             role = "assistant" if message.role is Role.ASSISTANT else "user"
@@ -175,16 +172,8 @@ def _only_texts(blocks: list[Fields], path: str) -> list[Fields]:
     return blocks
 
 
-def _fitting(message: Message) -> Iterable[Part]:
-    """The parts that a turn may have: what another model made or thought stays out of it."""
-    if message.role is Role.ASSISTANT:
-        return [part for part in message.parts if _is_sayable(part)]
-    if message.role is Role.TOOL:
-        return [part for part in message.parts if isinstance(part, ToolResult)]
-    return message.parts
-
-
 def _is_sayable(part: Part) -> bool:
+    """Whether a model's own part may be said again: what another one made or thought may not."""
     if isinstance(part, Opaque):
         return part.dialect == NAME
     return isinstance(part, Text | Refusal | ToolCall | Reasoning)

@@ -9,20 +9,18 @@ blanks at its end.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 
 import attrs
 
 from lipstream.canonical.call import Message, Role
-from lipstream.canonical.parts import Part, ToolResult
+from lipstream.canonical.turns import INSTRUCTING, sayable_parts, with_a_question
 from lipstream.errors import BadRequest
 from lipstream.protocols.bedrock_converse.blocks import BlockWriter, is_sayable
 from lipstream.protocols.bedrock_converse.wire import Fields
 
 FILLER = "."
 """What a user says where the service wants words and has none: the least that is not blank."""
-
-_SYSTEM = (Role.SYSTEM, Role.DEVELOPER)
 
 
 @attrs.frozen
@@ -48,14 +46,12 @@ def encode_messages(messages: Sequence[Message], writer: BlockWriter) -> Convers
     Raises:
         BadRequest: a part cannot be said in this protocol.
     """
-    if all(message.role in _SYSTEM for message in messages):
-        messages = [attrs.evolve(message, role=Role.USER) for message in messages]
     system: list[Fields] = []
     turns: list[Fields] = []
-    for i, message in enumerate(messages):
+    for i, message in enumerate(with_a_question(messages)):
         path = f"messages[{i}].content"
-        blocks = writer.message(_fitting(message), path)
-        if message.role in _SYSTEM:
+        blocks = writer.message(sayable_parts(message, is_sayable), path)
+        if message.role in INSTRUCTING:
             system.extend(_only_texts(blocks, path))
         else:
             _add(turns, "assistant" if message.role is Role.ASSISTANT else "user", blocks)
@@ -67,15 +63,6 @@ def encode_messages(messages: Sequence[Message], writer: BlockWriter) -> Convers
             _finish_question(turn["content"])
     _strip_end(turns[-1])
     return Conversation(system, turns, tuple(writer.names), _lacks_reasoning(turns))
-
-
-def _fitting(message: Message) -> Iterable[Part]:
-    """The parts that a turn may have."""
-    if message.role is Role.ASSISTANT:
-        return [part for part in message.parts if is_sayable(part)]
-    if message.role is Role.TOOL:
-        return [part for part in message.parts if isinstance(part, ToolResult)]
-    return message.parts
 
 
 def _only_texts(blocks: list[Fields], path: str) -> list[Fields]:

@@ -53,9 +53,7 @@ def decode_count_request(body: bytes, ask: Ask, limits: CallLimits) -> Call:
 
 
 def _read(body: bytes, limits: CallLimits) -> Reader:
-    if len(body) > limits.body:
-        raise TooLarge(f"the body has {len(body)} bytes, at most {limits.body} are allowed")
-    return Reader(decode_json(body, max_depth=limits.json_depth), "")
+    return Reader(decode_json(body, max_depth=limits.json_depth, max_bytes=limits.body), "")
 
 
 def _decode(reader: Reader, ask: Ask, limits: CallLimits) -> Call:
@@ -142,9 +140,8 @@ def _decode_parts(
     """The parts of a content; a single one may stand without its list."""
     if isinstance(content.left.get("parts"), dict):
         content.left["parts"] = [content.left["parts"]]
-    path = content.at("parts")
-    entries = content.objects("parts", limits.parts_per_message)
-    return tuple(decode_part(entry, f"{path}[{i}]", book, role) for i, entry in enumerate(entries))
+    entries = content.entries("parts", limits.parts_per_message)
+    return tuple(decode_part(entry, path, book, role) for entry, path in entries)
 
 
 def _with_seals(messages: list[Message]) -> tuple[Message, ...]:
@@ -178,11 +175,10 @@ def _decode_tools(reader: Reader, limits: CallLimits) -> tuple[Tool, ...]:
     """Every function is a tool, and so is every other field of an entry."""
     tools: list[Tool] = []
     path = reader.at("tools")
-    for i, entry in enumerate(reader.objects("tools", limits.tools)):
-        tool = Reader(entry, f"{path}[{i}]")
-        functions = tool.at("functionDeclarations")
-        for j, value in enumerate(tool.objects("functionDeclarations", limits.tools)):
-            tools.append(_decode_function(value, f"{functions}[{j}]"))
+    for entry, place in reader.entries("tools", limits.tools):
+        tool = Reader(entry, place)
+        functions = tool.entries("functionDeclarations", limits.tools)
+        tools += (_decode_function(*function) for function in functions)
         for name, value in tool.left.items():
             if value is not None and name != "functionDeclarations":
                 tools.append(Tool(name, type=f"{NAME}.{name}", extra={name: value}))

@@ -36,9 +36,7 @@ def decode_result(reader: Reader, book: CallBook) -> ToolResult:
     content: list[Part] = []
     if response is not None:
         content.append(_decode_response(response))
-    path = inner.at("parts")
-    for i, entry in enumerate(inner.objects("parts", _MAX_PARTS)):
-        content.append(_decode_medium(entry, f"{path}[{i}]"))
+    content += (_decode_medium(*entry) for entry in inner.entries("parts", _MAX_PARTS))
     reader.put_back("functionResponse", inner)
     is_error = response is not None and set(response) == {"error"}
     return ToolResult(call_id, tuple(content), name, is_error, extra=reader.left)

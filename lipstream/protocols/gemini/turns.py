@@ -21,6 +21,7 @@ import attrs
 
 from lipstream.canonical.call import Call, Message, Role
 from lipstream.canonical.parts import Opaque, Text, ToolCall, ToolResult
+from lipstream.canonical.turns import INSTRUCTING
 from lipstream.framing.json_fields import merge_fields
 from lipstream.protocols.gemini.joining import JOINED, begins_turn
 from lipstream.protocols.gemini.models import takes_media_in_results, wants_signatures
@@ -28,13 +29,11 @@ from lipstream.protocols.gemini.parts import encode_part
 from lipstream.protocols.gemini.results import encode_result, media_of
 from lipstream.protocols.gemini.wire import NAME, NO_SEAL, Fields
 
-_SYSTEM = (Role.SYSTEM, Role.DEVELOPER)
-
 
 def encode_turns(call: Call, model: str) -> Fields:
     """``contents``, and ``systemInstruction`` where there is one."""
     is_own = call.dialect == NAME
-    start = next((i for i, m in enumerate(call.messages) if m.role not in _SYSTEM), None)
+    start = next((i for i, m in enumerate(call.messages) if m.role not in INSTRUCTING), None)
     if start is None:  # nobody but the system speaks
         start = len(call.messages) if is_own else 0
     system, rest = call.messages[:start], call.messages[start:]

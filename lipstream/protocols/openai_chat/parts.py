@@ -35,15 +35,10 @@ def decode_content(reader: FieldReader, maximum: int) -> tuple[Part, ...]:
     """Takes ``content``; null, an empty string and an empty list are left where they are."""
     value = reader.left.get("content")
     if isinstance(value, str):
-        if not value:
-            return ()
-        del reader.left["content"]
-        return (Text(value),)
+        return (Text(value),) if reader.text("content") else ()
     if value is not None and not isinstance(value, list):
         reader.refuse("content", "a string or a list of parts")
-    path = reader.at("content")
-    entries = reader.objects("content", maximum)
-    return tuple(_decode_part(entry, f"{path}[{i}]") for i, entry in enumerate(entries))
+    return tuple(_decode_part(*entry) for entry in reader.entries("content", maximum))
 
 
 def _decode_part(value: Any, path: str) -> Part:

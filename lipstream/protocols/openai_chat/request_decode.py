@@ -22,7 +22,6 @@ from lipstream.canonical.limits import CallLimits
 from lipstream.canonical.options import Options, OutputFormat
 from lipstream.canonical.parts import Part, Refusal, ToolCall, ToolResult
 from lipstream.canonical.seal import Seal
-from lipstream.errors import TooLarge
 from lipstream.framing.json_fields import FieldReader, refuse
 from lipstream.framing.json_guard import decode_json
 from lipstream.protocols.openai_chat.effort import decode_effort
@@ -42,14 +41,14 @@ _MODES = {
 
 def decode_request(body: bytes, limits: CallLimits) -> Call:
     """Reads a request; see ``interfaces.ServerDialect.decode_request``."""
-    if len(body) > limits.body:
-        raise TooLarge(f"the body has {len(body)} bytes, at most {limits.body} are allowed")
-    reader = FieldReader(decode_json(body, max_depth=limits.json_depth), "")
+    value = decode_json(body, max_depth=limits.json_depth, max_bytes=limits.body)
+    reader = FieldReader(value, "")
     model = reader.text("model")
     messages = _Messages(limits).decode(reader)
     tools = _decode_tools(reader, limits)
     choice = _decode_tool_choice(reader)
     options = _decode_options(reader)
+    is_streaming = bool(reader.boolean("stream"))
     return Call(
         dialect=NAME,
         model=model,
@@ -57,8 +56,8 @@ def decode_request(body: bytes, limits: CallLimits) -> Call:
         tools=tools,
         tool_choice=choice,
         options=options,
-        is_streaming=bool(reader.boolean("stream")),
-        wants_usage=_wants_usage(reader),
+        is_streaming=is_streaming,
+        wants_usage=_wants_usage(reader) or not is_streaming,
         may_race=not _leaves_traces(reader, tools),
         extra=reader.left,
     )
@@ -133,10 +132,8 @@ class _Messages:
         parts = [*reasoning, *decode_content(reader, maximum)]
         if refusal := reader.text("refusal"):
             parts.append(Refusal(refusal))
-        path = reader.at("tool_calls")
-        calls = reader.objects("tool_calls", maximum)
-        for i, entry in enumerate(calls):
-            call = self._tool_call(entry, f"{path}[{i}]")
+        for entry, path in reader.entries("tool_calls", maximum):
+            call = self._tool_call(entry, path)
             seal = seals.get(call.id)
             parts.append(call if seal is None else attrs.evolve(call, seal=call.seal or seal))
         if reader.left.get(FUNCTION_CALL) is not None:
@@ -196,12 +193,9 @@ def _decode_reasoning(reader: FieldReader) -> tuple[list[Part], dict[str, Seal]]
 
 
 def _decode_tools(reader: FieldReader, limits: CallLimits) -> tuple[Tool, ...]:
-    tools = [
-        _decode_tool(entry, f"tools[{i}]")
-        for i, entry in enumerate(reader.objects("tools", limits.tools))
-    ]
-    for i, entry in enumerate(reader.objects(FUNCTIONS, limits.tools)):
-        tool = _decode_function(FieldReader(entry, f"{FUNCTIONS}[{i}]"))
+    tools = [_decode_tool(*entry) for entry in reader.entries("tools", limits.tools)]
+    for entry, path in reader.entries(FUNCTIONS, limits.tools):
+        tool = _decode_function(FieldReader(entry, path))
         tools.append(attrs.evolve(tool, extra={FUNCTIONS: tool.extra}))
     return tuple(tools)
 

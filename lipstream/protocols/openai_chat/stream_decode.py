@@ -91,12 +91,11 @@ class ChatStreamDecoder(SseAnswerDecoder[ChunkReader]):
         """Takes a chunk that said one thing alone, for the next ones that say the same."""
         if event.source is None or event.source.count != 1 or self._reader.has_halves:
             return
-        if isinstance(event, e.TextDelta) and event.logprobs is None:
-            if self._repeats.learn(data, b"content", event.text):
+        learn = self._repeats.learn
+        if isinstance(event, e.TextDelta):
+            if event.logprobs is None and learn(data, b"content", event.text):
                 self._again = _text_of(event.choice)
-        elif isinstance(event, e.ToolCallDelta) and self._repeats.learn(
-            data, b"arguments", event.arguments
-        ):
+        elif isinstance(event, e.ToolCallDelta) and learn(data, b"arguments", event.arguments):
             self._again = _arguments_of(event.index, event.choice)
 
     def _chunk(self, data: bytes) -> tuple[Chunk, bool]:

@@ -21,15 +21,10 @@ def decode_content(reader: FieldReader, name: str, maximum: int) -> tuple[Part, 
     """Takes a field; null, an empty string and an empty list are left where they are."""
     value = reader.left.get(name)
     if isinstance(value, str):
-        if not value:
-            return ()
-        del reader.left[name]
-        return (Text(value),)
+        return (Text(value),) if reader.text(name) else ()
     if value is not None and not isinstance(value, list):
         reader.refuse(name, "a string or a list of parts")
-    path = reader.at(name)
-    entries = reader.objects(name, maximum)
-    return tuple(_decode_part(entry, f"{path}[{i}]") for i, entry in enumerate(entries))
+    return tuple(_decode_part(*entry) for entry in reader.entries(name, maximum))
 
 
 def _decode_part(value: Any, path: str) -> Part:

@@ -4,54 +4,17 @@ from __future__ import annotations
 
 from typing import Any
 
-from lipstream.canonical.problem import MAX_CAUSES, Problem, ProblemKind
+from lipstream.canonical.openai_error import error_body
+from lipstream.canonical.problem import Problem
 from lipstream.errors import FaultKind, UpstreamFault
 from lipstream.framing.faults import fault_in_stream
 from lipstream.framing.sse import encode_json
-from lipstream.protocols.openai_responses.wire import Fields, WireEvent
-
-_PROBLEMS: dict[ProblemKind, tuple[str, str | None]] = {
-    # type and default code, as OpenAI's API uses them
-    ProblemKind.INVALID_REQUEST: ("invalid_request_error", None),
-    ProblemKind.AUTHENTICATION: ("invalid_request_error", "invalid_api_key"),
-    ProblemKind.PERMISSION: ("invalid_request_error", "insufficient_permissions"),
-    ProblemKind.NOT_FOUND: ("invalid_request_error", "model_not_found"),
-    ProblemKind.TOO_LARGE: ("invalid_request_error", "request_too_large"),
-    ProblemKind.RATE_LIMIT: ("requests", "rate_limit_exceeded"),
-    ProblemKind.OVERLOADED: ("server_error", "overloaded"),
-    ProblemKind.TIMEOUT: ("server_error", "timeout"),
-    ProblemKind.UPSTREAM: ("server_error", "upstream_error"),
-    ProblemKind.INTERNAL: ("server_error", "internal_error"),
-}
+from lipstream.protocols.openai_responses.wire import WireEvent
 
 
 def encode_problem(problem: Problem) -> bytes:
     """The body of an error response."""
-    kind, _ = _PROBLEMS[problem.kind]
-    error: Fields = {
-        "message": problem.message,
-        "type": kind,
-        "param": problem.param,
-        "code": code_of(problem),
-        **causes_of(problem),
-    }
-    return encode_json({"error": error})
-
-
-def code_of(problem: Problem) -> str | None:
-    """The word that stands for the problem."""
-    return problem.code or _PROBLEMS[problem.kind][1]
-
-
-def causes_of(problem: Problem) -> Fields:
-    """What was tried, as a field of an error; nothing where nothing was."""
-    if not problem.causes:
-        return {}
-    causes = [
-        {"candidate": cause.candidate, "phase": cause.phase, "kind": cause.kind}
-        for cause in problem.causes[:MAX_CAUSES]
-    ]
-    return {"causes": causes}
+    return encode_json(error_body(problem))
 
 
 def fault_of_event(event: WireEvent) -> UpstreamFault:

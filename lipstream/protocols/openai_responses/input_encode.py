@@ -120,7 +120,10 @@ def _own_said(parts: list[Part], path: str) -> Fields:
 
 def _own_item(part: Part) -> Fields | None:
     if isinstance(part, ToolCall):
-        return merge_fields(_call(part, part.id, part.arguments), part.extra)
+        fields = _call(part, part.id, part.arguments)
+        if not part.arguments:  # as it was: empty, null, or not there at all
+            del fields[CALLS[str(fields["type"])]]
+        return merge_fields(fields, part.extra)
     if isinstance(part, Reasoning):
         kept = part.extra.get("content")
         if part.seal is not None and part.seal.dialect != NAME:

@@ -79,9 +79,8 @@ class InputReader:
             return (Message(Role.USER, (Text(value),), extra=PLAIN),)
         if value is not None and not isinstance(value, list):
             reader.refuse("input", "a string or a list of items")
-        entries = reader.objects("input", self._limits.messages)
-        for i, entry in enumerate(entries):
-            self._item(entry, f"input[{i}]")
+        for entry, path in reader.entries("input", self._limits.messages):
+            self._item(entry, path)
         self._end_turn()
         return (
             tuple(map(self._with_seals, self._messages)) if self._seals else tuple(self._messages)

@@ -16,7 +16,6 @@ from lipstream.canonical.call import Call, Message, Role, Tool
 from lipstream.canonical.limits import CallLimits
 from lipstream.canonical.options import Options, OutputFormat
 from lipstream.canonical.parts import Text
-from lipstream.errors import TooLarge
 from lipstream.framing.json_fields import FieldReader
 from lipstream.framing.json_guard import decode_json
 from lipstream.protocols.openai_responses.items import (
@@ -32,9 +31,8 @@ PASSED_ON = ("openai-beta",)  # headers that mean something to any provider of t
 
 def decode_request(body: bytes, ask: Ask, limits: CallLimits) -> Call:
     """Reads a request; see ``interfaces.ServerDialect.decode_request``."""
-    if len(body) > limits.body:
-        raise TooLarge(f"the body has {len(body)} bytes, at most {limits.body} are allowed")
-    reader = FieldReader(decode_json(body, max_depth=limits.json_depth), "")
+    value = decode_json(body, max_depth=limits.json_depth, max_bytes=limits.body)
+    reader = FieldReader(value, "")
     model = reader.text("model")
     given = InputReader(limits).decode(reader)
     elsewhere = missing_history(reader)

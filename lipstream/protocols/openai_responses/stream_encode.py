@@ -16,12 +16,12 @@ import attrs
 
 from lipstream.canonical import events as e
 from lipstream.canonical.call import Call
-from lipstream.canonical.problem import Problem
+from lipstream.canonical.openai_error import code_of
+from lipstream.canonical.problem import Problem, causes_of
 from lipstream.canonical.usage import Usage
 from lipstream.framing.sse import encode_sse
 from lipstream.protocols.openai_responses import media
 from lipstream.protocols.openai_responses.echo import echo, ended
-from lipstream.protocols.openai_responses.errors import causes_of, code_of
 from lipstream.protocols.openai_responses.outline import (
     REFUSAL,
     SUMMARY,

@@ -44,8 +44,7 @@ _EMPTY = {"type": "object", "properties": {}}
 
 def decode_tools(reader: FieldReader, maximum: int) -> tuple[Tool, ...]:
     """Takes ``tools``."""
-    entries = reader.objects("tools", maximum)
-    return tuple(_decode_tool(entry, f"tools[{i}]") for i, entry in enumerate(entries))
+    return tuple(_decode_tool(*entry) for entry in reader.entries("tools", maximum))
 
 
 def runs_elsewhere(tools: tuple[Tool, ...]) -> bool:

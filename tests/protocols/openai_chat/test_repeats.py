@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from lipstream.canonical import events as e
 from lipstream.framing import repeats
 from lipstream.framing.sse import encode_json
 from lipstream.protocols import openai_chat
@@ -58,6 +59,15 @@ def test_learning_changes_nothing(deltas: list[object], finish: str | None) -> N
     stream = b"".join([*chunks, chunk({}, finish), late, b"data: [DONE]\n\n"])
     learning, parsing = both_ways(stream, pytest.MonkeyPatch())
     assert parsing == learning
+
+
+def test_nothing_is_learned_of_a_chunk_that_is_a_failure_too() -> None:
+    """Else the same chunk again would say its text after the end."""
+    fields = {"id": "1", "choices": [{"index": 0, "delta": {"content": "a"}}]}
+    failed = b"data: " + encode_json({**fields, "error": {"message": "m"}}) + b"\n\n"
+    decoder = openai_chat.CLIENT.stream_decoder()
+    events = decoder.feed(chunk({"content": "b"}) + failed * 2)
+    assert [type(event) for event in events[-2:]] == [e.TextDelta, e.StreamFailed]
 
 
 def test_learning_changes_nothing_in_recorded_streams(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -46,7 +46,10 @@ def content(*parts: Any, role: str = "user") -> tuple[Part, ...]:
 def test_smallest_request_is_a_call() -> None:
     """A model and one message; nothing else is assumed."""
     assert read() == Call(
-        dialect="openai_chat", model="m", messages=(Message(Role.USER, (Text("hi"),)),)
+        dialect="openai_chat",
+        model="m",
+        messages=(Message(Role.USER, (Text("hi"),)),),
+        wants_usage=True,
     )
 
 
@@ -326,9 +329,10 @@ def test_output_formats_are_read(value: Any, expected: OutputFormat | None, extr
     ],
 )
 def test_wish_for_usage_is_read(fields: Any, expected: bool) -> None:
-    """OpenAI's way and OpenRouter's."""
-    call = read(**fields)
+    """OpenAI's way and OpenRouter's; an answer that is no stream always has it."""
+    call = read(**fields, stream=True)
     assert (call.wants_usage, call.extra) == (expected, fields)
+    assert read(**fields).wants_usage
 
 
 def test_unknown_fields_keep_their_order() -> None:

@@ -404,3 +404,12 @@ def test_work_per_delta_is_constant() -> None:
     events = decode(body + stream(completed(call("x" * 20_000))))
     assert sum(isinstance(x, e.ToolCallDelta) for x in events) == 20_000
     assert reasoning()["summary"] == []
+
+
+@pytest.mark.parametrize("kind", ["urn:inference-service:problem-details:gone", "about:blank"])
+def test_problem_details_end_the_stream(kind: str) -> None:
+    """NVIDIA sends them in the place of an event."""
+    problem = {"type": kind, "title": "Gone", "status": 410, "detail": "end of life"}
+    fault = failed(decode(stream(created(), problem) + DONE))
+    assert (fault.kind, fault.status) == (FaultKind.NOT_FOUND, 410)
+    assert "end of life" in fault.detail
