@@ -13,7 +13,7 @@ from typing import Any
 
 import attrs
 
-from lipstream.canonical.options import Options
+from lipstream.canonical.options import NOTHING_SAID, Options
 from lipstream.canonical.parts import Json, Part, no_fields
 
 
@@ -99,7 +99,7 @@ class Call:
     messages: tuple[Message, ...]
     tools: tuple[Tool, ...] = ()
     tool_choice: ToolChoice | None = None
-    options: Options = Options()
+    options: Options = NOTHING_SAID
     is_streaming: bool = False
     wants_usage: bool = False
     may_race: bool = True

@@ -57,3 +57,6 @@ class Options:
     service_tier: str | None = None
     user: str | None = None
     metadata: Json | None = None
+
+
+NOTHING_SAID = Options()

@@ -1,8 +1,8 @@
 """Payloads that differ from the one before in nothing but one string.
 
 Most of a stream is the same JSON object again and again with another word in it. What stands before
-and behind the word can be compared as bytes; then the whole payload means what the one before meant,
-with the new string in the place of the old one, and need not be parsed.
+and behind the word can be compared as bytes; then the whole payload means what the one before
+meant, with the new string in the place of the old one, and need not be parsed.
 
 Whoever learns a payload answers for it: that it had one effect, which followed from the string.
 """

@@ -4,8 +4,8 @@ The splitter knows lines and fields, nothing of what stands in the data; the wri
 for one data line. ``id`` and ``retry`` fields are read over: no model API uses them.
 
 Work per byte is constant, however the bytes are cut: what is left of one read is kept until its
-event is complete and is searched once. The usual events, a single ``data: ...`` line and one behind an
-``event: ...`` line, are cut out by methods of ``bytes`` alone.
+event is complete and is searched once. The usual events, a single ``data: ...`` line and one behind
+an ``event: ...`` line, are cut out by methods of ``bytes`` alone.
 """
 
 from __future__ import annotations

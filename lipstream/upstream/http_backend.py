@@ -129,8 +129,9 @@ class HttpBackend:
             is_streaming = call.is_streaming
             call = self.seals.addressed(call, origin)
             body = dialect.encode_request(call, model, is_streaming=is_streaming)
-            if self.quirks.patch_body is not None:
-                body = patched(body, call, model, self.quirks.patch_body)
+            patch = self.quirks.patch_body
+            if patch is not None and (self.quirks.patches_own or call.dialect != dialect.name):
+                body = patched(body, call, model, patch)
             path = dialect.path(model, is_streaming=is_streaming)
             head = self._head_of(call, dialect)
         read_error = self._error_reader(dialect)

@@ -1,9 +1,9 @@
 """NVIDIA's hosted NIMs: OpenAI's two protocols, of which they take less, and fields of their own.
 
 * The limit of a chat answer is ``max_tokens``.
-* Usage in a stream is asked for where the client wants it, and else not. The service answers either
-  way, and NVIDIA's own client for LangChain asks for it with every model that has the chat API; but
-  self-hosted servers and hosted models differ, and a field that is not there is refused by none.
+* Usage in a stream is asked for where the client wants it, and else not. NVIDIA's own client for
+  LangChain asks for it with all models but two old families, and without it vLLM, which most of the
+  servers are, does not tell; but they differ, and a field that is not there is refused by none.
 * Fields that no protocol knows (``nvext``, ``chat_template_kwargs``, ``guided_json`` ...) go over,
   from clients of either protocol, within limits. Others' are left out: many of the servers answer
   a field that they do not know with a 400.
@@ -19,10 +19,9 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-import msgspec
-
 from lipstream.canonical.call import Call
 from lipstream.canonical.reasoning import effort_of
+from lipstream.framing.sse import encode_json
 from lipstream.upstream.client import Request
 from lipstream.upstream.extra_fields import FRAME, OPENROUTER, beyond
 from lipstream.upstream.provider import CHAT, RESPONSES
@@ -49,7 +48,7 @@ def extra_body(call: Call) -> Fields:
 def _is_for_nvidia(name: str, value: Any) -> bool:
     if name in OPENROUTER or name in FRAME or not _NAME.fullmatch(name):
         return False
-    return value not in (None, "", [], {}) and len(msgspec.json.encode(value)) <= MAX_VALUE
+    return value not in (None, "", [], {}) and len(encode_json(value)) <= MAX_VALUE
 
 
 def patch_body(fields: Fields, call: Call, model: str) -> Fields:

@@ -20,7 +20,7 @@ from lipstream.canonical.reasoning import effort_of
 from lipstream.errors import FaultKind, UpstreamFault
 from lipstream.framing.faults import decode_error
 from lipstream.upstream.extra_fields import OPENAI, OPENROUTER
-from lipstream.upstream.provider import CHAT, RESPONSES
+from lipstream.upstream.provider import RESPONSES
 from lipstream.upstream.quirks import Fields, Headers, Quirks
 
 # ---------------------------------------------------------------- what is sent
@@ -41,12 +41,10 @@ def carried(call: Call) -> set[str]:
 
 
 def patch_body(fields: Fields, call: Call, model: str) -> Fields:
-    """A request with what OpenRouter understands beyond the protocol it is written in."""
-    dialect = CHAT if "messages" in fields else RESPONSES
-    if call.dialect == dialect:
-        return fields
+    """A call of another protocol with what OpenRouter understands beyond the one it is sent in."""
+    is_chat = "messages" in fields
     fields = {**fields, **own_fields(call)}
-    if dialect == CHAT and (reasoning := _reasoning(call)):
+    if is_chat and (reasoning := _reasoning(call)):
         fields.pop("reasoning_effort", None)
         fields["reasoning"] = reasoning
     return fields
@@ -121,4 +119,10 @@ class _Envelope(msgspec.Struct):
     error: _Error = msgspec.field(default_factory=_Error)
 
 
-QUIRKS = Quirks(patch_body=patch_body, headers=headers, read_error=read_error, carried=carried)
+QUIRKS = Quirks(
+    patch_body=patch_body,
+    patches_own=False,
+    headers=headers,
+    read_error=read_error,
+    carried=carried,
+)

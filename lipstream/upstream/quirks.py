@@ -33,6 +33,7 @@ class Quirks:
     Attributes:
         patch_body: From the request's JSON, the call and the model's name on the wire to the JSON
             that is sent. Only with it is a body decoded again after it was encoded.
+        patches_own: Whether that is for calls, too, that are sent in the protocol they came in.
         headers: More headers for one call. They count more than configured ones of the same name,
             but never more than the key's.
         read_error: What an error response means (status, headers with lower-case names, body);
@@ -47,6 +48,7 @@ class Quirks:
     """
 
     patch_body: PatchBody | None = None
+    patches_own: bool = True
     headers: Callable[[Call], Headers] | None = None
     read_error: Callable[[int, Mapping[str, str], bytes], UpstreamFault | None] | None = None
     model: Callable[[str], str] | None = None

@@ -9,9 +9,9 @@ import pytest
 
 import lipstream
 from lipstream.server.app import LipstreamApp, Readiness, create_app
+from lipstream.server.downstream import Downstream
 from lipstream.server.models import ListedModel
 from lipstream.server.paths import usual_path
-from lipstream.server.downstream import Downstream
 from tests.server.wire import CHAT, app_for, conversation, echo
 
 MODELS = [

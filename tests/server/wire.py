@@ -13,8 +13,8 @@ import attrs
 import trio
 
 from lipstream.server.app import LipstreamApp, Readiness, create_app
-from lipstream.server.models import ListedModel
 from lipstream.server.downstream import Downstream, Handler, HeaderLines
+from lipstream.server.models import ListedModel
 from lipstream.server.serve import ServeConfig, Serving, serve
 
 PATIENCE = 5.0  # seconds: what is not here by then is not coming

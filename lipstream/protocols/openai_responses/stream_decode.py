@@ -152,6 +152,9 @@ def read_event(data: bytes) -> tuple[WireEvent, bool]:
 
 
 def _object(data: bytes) -> Fields:
-    """The fields of an event that could be read."""
-    value, _ = read_value(data)
+    """The fields of an event that could be read, none where only the typed decoder reads it."""
+    try:
+        value, _ = read_value(data)
+    except NotJson:
+        return {}
     return value if isinstance(value, dict) else {}
