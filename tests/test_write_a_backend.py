@@ -34,7 +34,8 @@ def blocks(language: str) -> list[str]:
     return re.findall(rf"```{language}\n(.*?)```", PAGE, re.DOTALL)
 
 
-ROW, MODULE, IMPORT = blocks("python")
+(ROW,) = blocks("text")  # an entry of a table, which is no code by itself
+MODULE, IMPORT = blocks("python")
 EMULATE, SERVE, ASK, DRAW, MATRIX = blocks("sh")
 (CONFIG,) = blocks("yaml")
 

@@ -25,8 +25,8 @@ SIZE = 5 * MIB
 SMALL = 128  # bytes of a delta; models send less, but then it takes longer to be 5 MB
 LIMIT = 10.0  # seconds for each pair of protocols
 READ = 256  # frames of one network read
-FEW, MANY = 6_000, 24_000  # deltas of one byte
-SLOWER = 2.5  # than the deltas before them the later ones may be
+FEW, MANY = 3_000, 48_000  # deltas of one byte
+SLOWER = 5  # than the deltas before them the later ones may be; the square would be 16 times
 PER_DELTA = 100  # bytes of memory
 AT_MOST = 4 * MIB  # besides
 
