@@ -102,6 +102,7 @@ class Race:
             if result is not None:
                 self.stop(GIVEN_UP if isinstance(result, LipstreamError) else LOST)
                 return result if isinstance(result, LipstreamError) else None
+            await trio.lowlevel.checkpoint_if_cancelled()  # the client may be gone already
             self._start_due()
             self._check_clock()
             if not self._running and not self._pending and not self._begin_anything():

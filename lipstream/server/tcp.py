@@ -145,6 +145,10 @@ class EdgeServer(TCPServer):
                 await self._tls.do_handshake()
             alpn_protocol = self._tls.selected_alpn_protocol() or alpn_protocol
         family = self._socket.family
+        try:
+            peer = parse_socket_addr(family, self._socket.getpeername())
+        except OSError:
+            return  # the client reset the connection before it was looked at
         async with EdgeTaskGroup(self) as task_group:
             self.protocol = EdgeProtocol(
                 self.app,
@@ -153,7 +157,7 @@ class EdgeServer(TCPServer):
                 task_group,
                 ConnectionState(dict(self.state)),
                 self._tls is not None,
-                parse_socket_addr(family, self._socket.getpeername()),
+                peer,
                 parse_socket_addr(family, self._socket.getsockname()),
                 self.protocol_send,
                 alpn_protocol,

@@ -192,7 +192,7 @@ async def test_nothing_is_mixed_and_nothing_is_left_over(many_files: None) -> No
     clients, before = visits(), held()
     emulators = {name: loaded(name) for name in NAMES}
     with trio.fail_after(SECONDS):
-        async with proxying(emulators, routing={"idle": 1.0}) as proxy:
+        async with proxying(emulators, routing={"idle": 3.0}) as proxy:
             async with trio.open_nursery() as nursery:
                 for client in clients:
                     nursery.start_soon(client.run, proxy.port)

@@ -13,6 +13,7 @@ from lipstream.errors import ClientGone, FaultKind, Overloaded
 from lipstream.execution.body import Body
 from lipstream.execution.executor import Executor
 from lipstream.lifecycle.exchange import ExchangeState
+from lipstream.lifecycle.records import AttemptRecord
 from tests.fakes import (
     END,
     START,
@@ -210,3 +211,33 @@ async def test_client_gone_before_it_is_told_keeps_the_first_ending(
     await executor.run(live, DeafDelivery())
     live.leave("client_gone")
     assert witness.exchanges[0].ending.reason == "exhausted"
+
+
+async def test_client_gone_before_the_start_launches_nothing(autojump_clock: MockClock) -> None:
+    """It may leave between its last byte and the first attempt."""
+    witness, backend = Witness(), FakeBackend("a", SILENT)
+    executor = Executor({"a": backend}, [witness])
+    live = executor.begin(make_call(), make_route("a:m"))
+    live.leave("client_gone")
+    await executor.run(live, FakeDelivery())
+    assert witness.exchanges[0].ending.reason == "client_gone"
+    assert (backend.ledger, witness.attempts) == ([], [])
+
+
+async def test_client_that_leaves_as_an_attempt_fails_sees_no_other_started(
+    autojump_clock: MockClock,
+) -> None:
+    """Both in one tick: the race is on its way to the next candidate when it is told."""
+    failing = FakeBackend("a", Script(refusal=fault(FaultKind.CONNECT)))
+    other = FakeBackend("b", SILENT)
+    witness = Witness()
+
+    class Leaving(Witness):
+        def on_attempt(self, exchange_id: str, record: AttemptRecord) -> None:
+            live.leave("client_gone")
+
+    executor = Executor({"a": failing, "b": other}, [witness, Leaving()])
+    live = executor.begin(make_call(), make_route("a:m|b:m"))
+    await executor.run(live, FakeDelivery())
+    assert witness.exchanges[0].ending.reason == "client_gone"
+    assert other.ledger == []
